@@ -1,0 +1,1 @@
+"""The root, the keeper, the command line and the console of wippy-supervisor."""

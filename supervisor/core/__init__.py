@@ -1,0 +1,1 @@
+"""Pure parts of the supervisor: they decide, and touch nothing outside."""

@@ -1,0 +1,1 @@
+"""The registry as values: entries, changesets, versions."""

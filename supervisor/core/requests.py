@@ -1,0 +1,167 @@
+"""Frames between a client (command line, live tree) and the root's control socket.
+
+A client is a DEALER. It sends `Request`s, each with an id of its own, and gets one `Reply` with
+that id for each, in any order. After `Subscribe` it also gets `Update` frames until it goes; it
+renews the subscription by sending `Subscribe` again within `SUBSCRIPTION_S`. The socket lies in a
+folder with mode 0700: who can open it is the same user, or the superuser.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from supervisor.core.facts import Fact
+from supervisor.core.view import NodeView
+from wippy.core.codec import FrameDecoder
+from wippy.errors import Failure
+
+SUBSCRIPTION_S = 30.0
+"""A subscriber that has not renewed for this long is forgotten: clients die without a word."""
+
+
+class GetView(msgspec.Struct, frozen=True, tag="get_view"):
+    """Answered with a `NodeView`."""
+
+
+class Why(msgspec.Struct, frozen=True, tag="why"):
+    """Answered with a `WhyView` of child `id`."""
+
+    id: str
+
+
+class History(msgspec.Struct, frozen=True, tag="history"):
+    """Answered with the last `limit` facts (of child `id`, if given), from before restarts of the
+    runtime too."""
+
+    id: str = ""
+    limit: int = 100
+
+
+class Stop(msgspec.Struct, frozen=True, tag="stop"):
+    """Stop child `id` and hold it down. Answered when it is down."""
+
+    id: str
+
+
+class Start(msgspec.Struct, frozen=True, tag="start"):
+    """Start child `id`, which was stopped, is done or failed. Answered when it is up."""
+
+    id: str
+
+
+class Restart(msgspec.Struct, frozen=True, tag="restart"):
+    """Stop child `id` and start it again. Answered when it is up."""
+
+    id: str
+
+
+class Kill(msgspec.Struct, frozen=True, tag="kill"):
+    """Send `signal` to the process of `target`: a child id or an OS pid of this node, as text.
+    Answered when the signal is sent."""
+
+    target: str
+    signal: int = 15
+
+
+class Spawn(msgspec.Struct, frozen=True, tag="spawn"):
+    """Make a child of the dynamic supervisor `id`; `args` replace those of its template if
+    given. Answered with the new child's id when it is up."""
+
+    id: str
+    args: tuple[Any, ...] | None = None
+
+
+class StopNode(msgspec.Struct, frozen=True, tag="stop_node"):
+    """Stop everything in order. Answered at once; the socket goes away when it is done."""
+
+
+class Subscribe(msgspec.Struct, frozen=True, tag="subscribe"):
+    """Send `Update`s: every fact after `since_seq` (-1 for only new ones; what the root no longer
+    holds is skipped), and a fresh `NodeView` whenever something changed, at most every
+    `view_interval_s` (0 for no views)."""
+
+    since_seq: int = -1
+    view_interval_s: float = 0.0
+
+
+Verb = (
+    GetView | Why | History | Stop | Start | Restart | Kill | Spawn | StopNode | Subscribe
+)
+
+
+class Request(msgspec.Struct, frozen=True, tag="request"):
+    """A client's question or command; `who` says who asks, for the history."""
+
+    id: int
+    verb: Verb
+    who: str = ""
+
+
+class WhyView(msgspec.Struct, frozen=True, kw_only=True):
+    """One child, its past and what comes next.
+
+    Attributes:
+        view: The node's view reduced to this row and its ancestors.
+        facts: What is known of its past, oldest first, facts of its supervisor's decisions about
+            it included.
+        next: What is going to happen next, in words.
+        output: The last lines of its log.
+        if_dies: What its death would do, in words.
+    """
+
+    view: NodeView
+    facts: tuple[Fact, ...] = ()
+    next: str = ""
+    output: tuple[str, ...] = ()
+    if_dies: str = ""
+
+
+class Facts(msgspec.Struct, frozen=True, tag="facts"):
+    """Answer to `History`."""
+
+    facts: tuple[Fact, ...]
+
+
+class ViewAnswer(msgspec.Struct, frozen=True, tag="view"):
+    """Answer to `GetView`."""
+
+    view: NodeView
+
+
+class WhyAnswer(msgspec.Struct, frozen=True, tag="why"):
+    """Answer to `Why`."""
+
+    why: WhyView
+
+
+class Done(msgspec.Struct, frozen=True, tag="done"):
+    """Answer to a command: what happened, in words (`already up` is no error); `id` of the child
+    where one was made."""
+
+    text: str = ""
+    id: str = ""
+
+
+Answer = Facts | ViewAnswer | WhyAnswer | Done | Failure
+
+
+class Reply(msgspec.Struct, frozen=True, tag="reply"):
+    """The answer to the request with the same id; a `Failure` carries the error."""
+
+    id: int
+    answer: Answer
+
+
+class Update(msgspec.Struct, frozen=True, tag="update"):
+    """To a subscriber: what happened since the last update."""
+
+    facts: tuple[Fact, ...] = ()
+    view: NodeView | None = None
+
+
+ToClient = Reply | Update
+
+from_client: FrameDecoder[Request] = FrameDecoder(Request)
+to_client: FrameDecoder[ToClient] = FrameDecoder(ToClient)

@@ -1,0 +1,1 @@
+"""Thin shells: one outside thing in each file."""

@@ -1,0 +1,1 @@
+"""The keeper process: the only writer of the state environment."""

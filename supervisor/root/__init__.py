@@ -1,0 +1,1 @@
+"""The root process: runs the tree, and heals it."""

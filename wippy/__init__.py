@@ -1,0 +1,1 @@
+"""What actor code imports, and what runs inside each actor process."""

@@ -1,0 +1,1 @@
+"""Pure parts of wippy: they decide, and touch nothing outside."""

@@ -1,0 +1,123 @@
+"""The errors that users see.
+
+    WippyError
+    ├── Invalid             what was given is wrong; the same call will fail again
+    ├── NotFound            no such entry, process, node or file
+    ├── AlreadyExists       the name or the folder is taken
+    ├── PermissionDenied    the caller may not
+    ├── Unavailable         not now: starting, stopping, no room on the disk; try again
+    ├── Conflict            somebody else changed it first
+    ├── Timeout             no answer in time; it may still have happened
+    ├── Cancelled           the caller gave it up
+    └── Internal            a bug of ours
+
+A message says what, where and what to do. Errors cross processes as `Failure` (kind, message,
+retryable), and arrive as the same class: `raise failure.to_error()`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+
+class WippyError(Exception):
+    """Any error that wippy raises on purpose.
+
+    Attributes:
+        kind: Stable word for programs, on the wire and in `--json`.
+        retryable: Whether the same call may succeed later without a change.
+    """
+
+    kind: ClassVar[str] = "error"
+    retryable: ClassVar[bool] = False
+
+
+class Invalid(WippyError):
+    """What was given is wrong; repeating the call will not help."""
+
+    kind = "invalid"
+
+
+class NotFound(WippyError):
+    """There is no such entry, process, node or file."""
+
+    kind = "not_found"
+
+
+class AlreadyExists(WippyError):
+    """The name, the id or the folder is already taken."""
+
+    kind = "already_exists"
+
+
+class PermissionDenied(WippyError):
+    """The caller may not do this."""
+
+    kind = "permission_denied"
+
+
+class Unavailable(WippyError):
+    """It cannot be done now: starting, stopping, or no room on the disk."""
+
+    kind = "unavailable"
+    retryable = True
+
+
+class Conflict(WippyError):
+    """Somebody else changed it first."""
+
+    kind = "conflict"
+    retryable = True
+
+
+class Timeout(WippyError):
+    """No answer in time; it may still have happened."""
+
+    kind = "timeout"
+    retryable = True
+
+
+class Cancelled(WippyError):
+    """The caller gave it up."""
+
+    kind = "cancelled"
+
+
+class Internal(WippyError):
+    """A bug of ours."""
+
+    kind = "internal"
+
+
+BY_KIND: dict[str, type[WippyError]] = {
+    cls.kind: cls
+    for cls in (
+        Invalid,
+        NotFound,
+        AlreadyExists,
+        PermissionDenied,
+        Unavailable,
+        Conflict,
+        Timeout,
+        Cancelled,
+        Internal,
+    )
+}
+
+
+class Failure(msgspec.Struct, frozen=True, tag="failure"):
+    """The wire form of a `WippyError`."""
+
+    kind: str
+    message: str
+
+    @classmethod
+    def of(cls, error: WippyError) -> Failure:
+        """Return the wire form of `error`."""
+        return cls(kind=error.kind, message=str(error))
+
+    def to_error(self) -> WippyError:
+        """Return the same class of error with the same message; an unknown kind is `Internal`."""
+        return BY_KIND.get(self.kind, Internal)(self.message)

@@ -1,0 +1,1 @@
+"""What runs inside each OS process of a node: boot, control, actors."""
