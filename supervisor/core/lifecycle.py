@@ -63,9 +63,7 @@ class Watch(enum.StrEnum):
     DUMPING = "dumping"  # asked to write its stacks; killed next
 
 
-LIVING = frozenset(
-    {State.STARTING, State.UP, State.STOPPING, State.KILLING, State.UNKILLABLE}
-)
+LIVING = frozenset({State.STARTING, State.UP, State.STOPPING, State.KILLING, State.UNKILLABLE})
 """States with a process, or with living children, behind them."""
 
 GOING_DOWN = frozenset({State.STOPPING, State.KILLING})

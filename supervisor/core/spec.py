@@ -37,6 +37,10 @@ class Strategy(enum.StrEnum):
     DYNAMIC = "dynamic"
 
 
+GROUP_STRATEGIES = frozenset({Strategy.REST_FOR_ONE, Strategy.ONE_FOR_ALL})
+"""Strategies under which siblings go down together, and so always start in list order."""
+
+
 class OnLimit(enum.StrEnum):
     """What a child's own restart limit does when it is exceeded."""
 

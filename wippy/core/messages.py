@@ -221,9 +221,7 @@ class Published(msgspec.Struct, frozen=True, tag="published"):
     payload: dict[str, Any] = {}
 
 
-FromProcess = (
-    Hello | Ready | NotNeeded | Stale | Beat | Ended | ActorReady | ActorEnded | Published
-)
+FromProcess = Hello | Ready | NotNeeded | Stale | Beat | Ended | ActorReady | ActorEnded | Published
 
 # --- root to process -----------------------------------------------------------------------------
 

@@ -1,0 +1,261 @@
+"""The state of the tree, and the few operations that change it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from supervisor.core import steps
+from supervisor.core.deadlines import Deadlines
+from supervisor.core.facts import Fact, FactKind
+from supervisor.core.intensity import Intensity
+from supervisor.core.lifecycle import LIVING, Input, Intent, Watch, transition
+from supervisor.core.spec import (
+    GROUP_STRATEGIES,
+    ROOT_ID,
+    SYSTEM_ID,
+    ChildSpec,
+    StartMode,
+    SupervisorSpec,
+    TreeSpec,
+)
+from supervisor.core.view import State
+from wippy.core.reasons import ExitReason
+
+EXITS_KEPT = 20
+"""Last exit reasons kept for each child: what `why` shows on one screen."""
+EXITS_IN_CHAIN = 3
+"""Last exits of the child named in a `gave_up`: enough to see whether they are all alike."""
+KILL_WAIT_S = 5.0
+"""Finite wait after SIGKILL before a child is called unkillable."""
+CRASH_LOOP_LIVES = 5
+"""Consecutive lives shorter than `stable_threshold` that make a crash loop."""
+
+
+@dataclass(slots=True)
+class Supervision:
+    """What a supervisor knows beyond being a child.
+
+    Attributes:
+        spec: Strategy and so on.
+        order: Its children, in start order.
+        window: Restarts counted.
+        cut: Children that must be down before anything is started.
+        parting: With which reason it ends once its children are down.
+        last_number: Of its dynamic children.
+    """
+
+    spec: SupervisorSpec
+    order: list[str]
+    window: Intensity
+    cut: set[str] = field(default_factory=set)
+    parting: ExitReason | None = None
+    last_number: int = 0
+
+
+@dataclass(slots=True)
+class Child:
+    """One child. Times are monotonic seconds; 0 where there is none."""
+
+    spec: ChildSpec
+    state: State = State.IDLE
+    generation: int = 0
+    intent: Intent = Intent.NONE
+    watch: Watch = Watch.ALIVE
+    os_pid: int = 0
+    launched_at_s: float = 0.0
+    ready_at_s: float = 0.0
+    died_at_s: float = 0.0
+    beaten_at_s: float = 0.0
+    over_memory: steps.OverMemory | None = None
+    attempt: int = 0  # restarts since the last stable life: the back-off's exponent
+    short_lives: int = 0
+    restarts: int = 0
+    restarted_at_s: deque[float] = field(default_factory=lambda: deque(maxlen=64))
+    exits: deque[ExitReason] = field(default_factory=lambda: deque(maxlen=EXITS_KEPT))
+    window: Intensity | None = None
+    caused_by: str = ""
+    waits_for: str = ""
+    supervision: Supervision | None = None
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self.spec.id
+
+    @property
+    def is_living(self) -> bool:
+        """Whether a process, or living children, stand behind it."""
+        return self.state in LIVING
+
+
+class Forest:
+    """All children by id, and what the step in progress has asked for so far.
+
+    Args:
+        tree: The specs.
+        generations: Last generation of each child under an earlier root: numbers keep growing.
+        held: Children an operator had stopped under an earlier root: they stay down.
+        recovering: A root before this one had the tree up, so a child that fails to start is
+            retried as a crash is, instead of failing the start of everything.
+        start_parallel: Processes that may be starting at the same time.
+    """
+
+    def __init__(
+        self,
+        tree: TreeSpec,
+        *,
+        generations: Mapping[str, int],
+        held: Collection[str],
+        recovering: bool,
+        start_parallel: int,
+    ) -> None:
+        self.spec = tree
+        self.recovering = recovering
+        self.start_parallel = start_parallel
+        self.held = frozenset(held)
+        self.generations = dict(generations)
+        self.deadlines = Deadlines()
+        self.now_s = 0.0
+        self.actions: list[steps.Action] = []
+        self.unsettled: dict[str, None] = {}
+        self.starved: set[str] = set()  # supervisors that found no free start slot
+        self.starting_count = 0
+        self.exit_code: int | None = None
+        self.is_finished = False
+        self.children: dict[str, Child] = {}
+        self.dependents: dict[str, set[str]] = {}
+        for spec in tree.children.values():
+            self.add(spec)
+        for spec in tree.children.values():
+            self._note_needs(spec)
+
+    # --- reading ---
+
+    def parent(self, child: Child) -> Child | None:
+        """Return its supervisor; None for the top."""
+        return self.children.get(child.spec.parent)
+
+    def supervision(self, child: Child) -> Supervision:
+        """Return what makes `child` a supervisor."""
+        if child.supervision is None:
+            raise TypeError(f"{child.id} is no supervisor")
+        return child.supervision
+
+    def children_of(self, supervisor: Child) -> Iterator[Child]:
+        """Iterate over its children in start order."""
+        return (self.children[id] for id in self.supervision(supervisor).order)
+
+    def requires(self, child: Child) -> tuple[str, ...]:
+        """Return what must be up before `child`; all that is not system needs the system."""
+        own = child.spec.lifecycle.requires
+        if child.spec.parent == ROOT_ID and child.id != SYSTEM_ID and SYSTEM_ID in self.children:
+            return own if SYSTEM_ID in own else (SYSTEM_ID, *own)
+        return own
+
+    def is_ordered(self, supervisor: Child) -> bool:
+        """Whether its children start one after the other just now.
+
+        Group strategies always keep the order; the others only while the supervisor itself is
+        starting, since afterwards a child's restart concerns nobody but the child.
+        """
+        spec = self.supervision(supervisor).spec
+        if spec.strategy in GROUP_STRATEGIES:
+            return True
+        return spec.start is StartMode.ORDERED and supervisor.state is State.STARTING
+
+    # --- changing ---
+
+    def add(self, spec: ChildSpec) -> Child:
+        """Add a child that is idle, or held where an operator or `auto_start: false` says so."""
+        rests = spec.id in self.held or not spec.lifecycle.auto_start
+        child = Child(spec=spec, state=State.HELD if rests else State.IDLE)
+        child.generation = self.generations.get(spec.id, 0)
+        lifecycle = spec.lifecycle
+        if lifecycle.max_restarts is not None:
+            child.window = Intensity(lifecycle.max_restarts, lifecycle.within_s)
+        if spec.supervisor is not None:
+            intensity = spec.supervisor.intensity
+            child.supervision = Supervision(
+                spec=spec.supervisor,
+                order=list(spec.supervisor.children),
+                window=Intensity(intensity.max_restarts, intensity.within_s),
+                last_number=len(spec.supervisor.children),
+            )
+        self.children[spec.id] = child
+        return child
+
+    def remove(self, child: Child) -> None:
+        """Forget a child that is down."""
+        parent = self.parent(child)
+        if parent is not None:
+            self.supervision(parent).order.remove(child.id)
+            self.supervision(parent).cut.discard(child.id)
+        self.generations[child.id] = child.generation  # a later one of the same id goes on
+        for purpose in ("state", "beat", "stable"):
+            self.deadlines.clear((child.id, purpose))
+        del self.children[child.id]
+        self.act(steps.Forget(child.id))
+        self.note(FactKind.REMOVED, child, text="removed")
+
+    def move(self, child: Child, input: Input) -> None:
+        """Put `child` through the table, and mark everyone whom that concerns."""
+        was_starting = child.state is State.STARTING and child.supervision is None
+        child.state = transition(child.state, input)
+        self.deadlines.clear((child.id, "state"))
+        if was_starting:
+            self.starting_count -= 1
+            self.unsettled.update(dict.fromkeys(self.starved))
+            self.starved.clear()
+        self.unsettle(child)
+
+    def unsettle(self, child: Child) -> None:
+        """Mark what has to look again after a change of `child`."""
+        if child.supervision is not None:
+            self.unsettled[child.id] = None
+        if child.spec.parent:
+            self.unsettled[child.spec.parent] = None
+        for dependent in self.dependents.get(child.id, ()):
+            if dependent in self.children:
+                self.unsettled[self.children[dependent].spec.parent] = None
+
+    def act(self, action: steps.Action) -> None:
+        """Ask the shell for something."""
+        self.actions.append(action)
+
+    def note(self, kind: FactKind, child: Child | None = None, **fields: Any) -> None:
+        """Tell whoever listens."""
+        about: dict[str, Any] = {}
+        if child is not None:
+            about = {"id": child.id, "generation": child.generation}
+        self.act(steps.Note(Fact(kind=kind, **about, **fields)))
+
+    def set_deadline(self, child: Child, purpose: str, after_s: float) -> None:
+        """Ask to be woken for `child` in `after_s` seconds."""
+        self.deadlines.set((child.id, purpose), self.now_s + after_s)
+
+    def _note_needs(self, spec: ChildSpec) -> None:
+        for needed in self.requires(self.children[spec.id]):
+            self.dependents.setdefault(needed, set()).add(spec.id)
+            for below, above in _lift(self.spec, spec.id, needed):
+                self.dependents.setdefault(above, set()).add(below)
+
+
+def _lift(tree: TreeSpec, dependent: str, needed: str) -> Iterator[tuple[str, str]]:
+    """Yield the pair of siblings, ancestors of the two, between which the need also holds."""
+    above = _ancestry(tree, needed)
+    for own in _ancestry(tree, dependent):
+        for other in above:
+            if own != other and tree.children[own].parent == tree.children[other].parent:
+                yield own, other
+                return
+
+
+def _ancestry(tree: TreeSpec, id: str) -> list[str]:
+    line = []
+    while id in tree.children:
+        line.append(id)
+        id = tree.children[id].parent
+    return line
