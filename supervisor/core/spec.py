@@ -18,6 +18,8 @@ ROOT_ID = "wippy:root"
 SYSTEM_ID = "wippy:system"
 FORKSERVER_ID = "wippy:forkserver"
 KEEPER_ID = "wippy:keeper"
+FORKSERVER_TARGET = "forkserver"
+"""`System.target` of the forkserver: the root starts it itself, all others are forked from it."""
 
 
 class Restart(enum.StrEnum):

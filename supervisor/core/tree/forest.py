@@ -13,12 +13,16 @@ from supervisor.core.facts import Fact, FactKind
 from supervisor.core.intensity import Intensity
 from supervisor.core.lifecycle import LIVING, Input, Intent, Watch, transition
 from supervisor.core.spec import (
+    FORKSERVER_TARGET,
     GROUP_STRATEGIES,
     ROOT_ID,
     SYSTEM_ID,
     ChildSpec,
+    Foreign,
+    PoolActor,
     StartMode,
     SupervisorSpec,
+    System,
     TreeSpec,
 )
 from supervisor.core.view import State
@@ -165,6 +169,15 @@ class Forest:
         if spec.strategy in GROUP_STRATEGIES:
             return True
         return spec.start is StartMode.ORDERED and supervisor.state is State.STARTING
+
+    def heartbeat_timeout_s(self, child: Child) -> float:
+        """Return the silence that means hung; 0 for what sends no heartbeats of its own."""
+        match child.spec.launch:
+            case Foreign() | PoolActor() | None:
+                return 0.0
+            case System(target=target) if target == FORKSERVER_TARGET:
+                return 0.0
+        return child.spec.lifecycle.heartbeat_timeout_s
 
     # --- changing ---
 

@@ -33,7 +33,7 @@ def _rows_below(forest: Forest, child: Child, depth: int, now_s: float) -> Itera
 def row(forest: Forest, child: Child, depth: int, now_s: float) -> Row:
     """Return the row of one child."""
     is_up = child.state is State.UP
-    has_beats = is_up and child.supervision is None and child.spec.lifecycle.heartbeat_timeout_s > 0
+    has_beats = is_up and child.supervision is None and forest.heartbeat_timeout_s(child) > 0
     retry_at_s = forest.deadlines.get((child.id, "state"))
     is_waiting = child.state is State.BACKOFF and retry_at_s is not None
     supervision = child.supervision

@@ -128,8 +128,9 @@ def ready(forest: Forest, child: Child) -> None:
     if not child.spec.parent:
         forest.recovering = False  # the whole tree is up: from here on, a start is a start
     if child.supervision is None:
-        if lifecycle.heartbeat_timeout_s > 0:
-            forest.set_deadline(child, "beat", lifecycle.heartbeat_timeout_s)
+        heartbeat_timeout_s = forest.heartbeat_timeout_s(child)
+        if heartbeat_timeout_s > 0:
+            forest.set_deadline(child, "beat", heartbeat_timeout_s)
         if child.short_lives:
             forest.set_deadline(child, "stable", lifecycle.stable_threshold_s)
     down_s = forest.now_s - child.died_at_s if child.died_at_s else 0.0

@@ -22,14 +22,14 @@ def beat(forest: Forest, child: Child) -> None:
         _thaw(forest, child)
     elif child.watch is Watch.SUSPECT:
         child.watch = Watch.ALIVE
-        forest.set_deadline(child, "beat", child.spec.lifecycle.heartbeat_timeout_s)
+        forest.set_deadline(child, "beat", forest.heartbeat_timeout_s(child))
 
 
 def beat_due(forest: Forest, child: Child) -> None:
     """The deadline of the heartbeat has passed; it is moved lazily, so look first."""
     if child.state is not State.UP:
         return
-    left_s = child.beaten_at_s + child.spec.lifecycle.heartbeat_timeout_s - forest.now_s
+    left_s = child.beaten_at_s + forest.heartbeat_timeout_s(child) - forest.now_s
     if child.watch is Watch.DUMPING:
         stopping.stop(forest, child, Intent.HUNG)
     elif left_s > 0:
@@ -71,8 +71,8 @@ def is_stable(forest: Forest, child: Child) -> None:
 def _thaw(forest: Forest, child: Child) -> None:
     child.watch = Watch.ALIVE
     child.beaten_at_s = forest.now_s  # silence while frozen does not count
-    if child.state is State.UP and child.spec.lifecycle.heartbeat_timeout_s > 0:
-        forest.set_deadline(child, "beat", child.spec.lifecycle.heartbeat_timeout_s)
+    if child.state is State.UP and forest.heartbeat_timeout_s(child) > 0:
+        forest.set_deadline(child, "beat", forest.heartbeat_timeout_s(child))
     forest.note(FactKind.THAWED, child, os_pid=child.os_pid, text="continued")
 
 
