@@ -1,0 +1,101 @@
+"""Frames between the keeper and those who ask it to store something (ROUTER and DEALER).
+
+A message is two frames: the *request id*, 16 bytes made by the asker, and a body (msgpack). The
+answer carries the same id. A request that was not answered is sent again under the same id, to
+the same keeper or the next: it is applied at most once. An answer other than `Failure` means that
+what was asked is on the disk.
+
+    asker                                keeper
+      │  ── (empty) ───────────────────►  │   ZMQ_PROBE_ROUTER: a connection was made
+      │  ◄───────────── "" + Welcome ───  │   the keeper serves: send (again) what is unanswered
+      │  ── id + request ──────────────►  │
+      │  ◄───────────── id + answer ────  │
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from supervisor.core.facts import Fact
+from wippy.core.codec import FrameDecoder
+from wippy.errors import Failure
+
+KEEPER_SOCKET = "keeper"
+"""Name of the keeper's socket in the run folder."""
+
+REQUEST_ID_BYTES = 16
+WELCOME_ID = b""
+
+MAX_RUN_ID_LENGTH = 64
+MAX_TEXT_LENGTH = 4096
+"""Of author, comment and origin."""
+
+
+class AppendHistory(msgspec.Struct, frozen=True, tag="append_history"):
+    """Store facts of the root `run_id`, each once by its `seq` (from 1). Answer: `Appended`."""
+
+    run_id: str
+    facts: tuple[Fact, ...]
+
+
+class LoadRegistry(msgspec.Struct, frozen=True, kw_only=True, tag="load_registry"):
+    """Replace the whole registry by `entries`. Answer: `Committed`.
+
+    Attributes:
+        entries: Entry id to its encoded value.
+        author: Who does it.
+        comment: Why.
+        origin: Where the entries come from: the configuration folder.
+        expected_version: Version it was based on; another is a `Conflict`. None takes any.
+    """
+
+    entries: dict[str, bytes]
+    author: str = ""
+    comment: str = ""
+    origin: str = ""
+    expected_version: int | None = None
+
+
+class Backup(msgspec.Struct, frozen=True, tag="backup"):
+    """Copy the state environment into the new folder `path` (absolute), which can then serve as
+    a state folder. Answer: `BackedUp`."""
+
+    path: str
+
+
+Asked = AppendHistory | LoadRegistry | Backup
+
+
+class Appended(msgspec.Struct, frozen=True, tag="appended"):
+    """`count` of the facts were new."""
+
+    count: int
+
+
+class Committed(msgspec.Struct, frozen=True, tag="committed"):
+    """The registry is at `version`; `changed` entries differ from the version before (0: it was
+    the same already, and there is no new version)."""
+
+    version: int
+    changed: int
+
+
+class BackedUp(msgspec.Struct, frozen=True, tag="backed_up"):
+    """The copy is on the disk; it has `size_bytes`."""
+
+    size_bytes: int
+
+
+Answered = Appended | Committed | BackedUp | Failure
+
+
+class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
+    """The keeper with this OS pid serves."""
+
+    pid: int
+
+
+FromKeeper = Appended | Committed | BackedUp | Failure | Welcome
+
+to_keeper: FrameDecoder[Asked] = FrameDecoder(Asked)
+from_keeper: FrameDecoder[FromKeeper] = FrameDecoder(FromKeeper)

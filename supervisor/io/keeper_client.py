@@ -1,0 +1,373 @@
+"""The root's connection to the keeper: facts go out without waiting, and none is stored twice.
+
+The root must never wait for a disk, so facts are buffered (bounded) and go in batches, one in
+flight at a time: while it is under way the next one gathers. What is unanswered is sent again,
+under the same request id, when the keeper comes back (it greets each new connection) or after a
+timeout that doubles; the keeper applies an id once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import zmq
+
+from supervisor.core import keeping
+from supervisor.core.facts import Fact
+from supervisor.core.keeping import (
+    Answered,
+    Appended,
+    AppendHistory,
+    Asked,
+    BackedUp,
+    Backup,
+    Committed,
+    LoadRegistry,
+    Welcome,
+)
+from wippy.core.codec import MAX_FRAME_BYTES, encode
+from wippy.core.units import format_duration
+from wippy.errors import Cancelled, Failure, Internal, Invalid, Timeout, WippyError
+
+CAPACITY = 20_000
+"""Facts kept while the keeper does not answer; beyond it the oldest are dropped and counted."""
+MAX_BATCH = 500
+RESEND_S = 1.0
+MAX_RESEND_S = 30.0
+QUIET_S = 5.0
+"""A keeper that has left a request unanswered for this long is worth an alarm."""
+ANSWER_TIMEOUT_S = 60.0
+
+
+@dataclass(slots=True)
+class _Sent:
+    """A request under way."""
+
+    body: bytes
+    asked_at_s: float
+    answered: asyncio.Future[Answered]
+    resend_s: float = RESEND_S
+    timer: asyncio.TimerHandle | None = field(default=None)
+
+
+class KeeperClient:
+    """Asks the keeper of one node; belongs to the running event loop.
+
+    Args:
+        run_dir: The node's run folder; the keeper need not be there yet.
+        run_id: Identifies this root's facts together with their `seq`; new for each root.
+        context: ZeroMQ's; an own one by default.
+        capacity: Facts kept at most.
+        resend_s: First wait for an answer before a request is sent again.
+
+    Attributes:
+        dropped: Facts lost because the keeper did not answer for too long.
+        refused: Facts that the keeper would not store, or that fit into no frame.
+        bad_frames: Frames from the keeper that could not be read.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        run_id: str,
+        *,
+        context: zmq.Context[zmq.Socket[bytes]] | None = None,
+        capacity: int = CAPACITY,
+        resend_s: float = RESEND_S,
+    ) -> None:
+        self.dropped = 0
+        self.refused = 0
+        self.bad_frames = 0
+        self._run_id = run_id
+        self._capacity = capacity
+        self._resend_s = resend_s
+        self._loop = asyncio.get_running_loop()
+        self._facts: deque[Fact] = deque()
+        self._batch: tuple[Fact, ...] = ()
+        self._sent: dict[bytes, _Sent] = {}
+        self._is_welcome = False
+        self._is_pausing = False
+        self._failure = ""
+        self._settled: list[asyncio.Future[bool]] = []
+        self._context = zmq.Context() if context is None else context
+        self._owns_context = context is None
+        self._socket = self._context.socket(zmq.DEALER)
+        self._connect(run_dir)
+
+    # --- facts ------------------------------------------------------------------------------------
+
+    def append_facts(self, facts: Sequence[Fact]) -> None:
+        """Have `facts` (with their `seq`) stored; never waits, never raises."""
+        self._facts.extend(facts)
+        while len(self._facts) > self._capacity:
+            self._facts.popleft()
+            self.dropped += 1
+        self._send_batch()
+
+    @property
+    def lag(self) -> int:
+        """Facts that are not known to be on the disk."""
+        return len(self._facts) + len(self._batch)
+
+    @property
+    def alarm(self) -> str:
+        """What someone must act on, in words; empty while all is well."""
+        silent_s = max((self._loop.time() - s.asked_at_s for s in self._sent.values()), default=0.0)
+        parts = []
+        if self._failure:
+            parts.append(self._failure)
+        elif silent_s > QUIET_S:
+            parts.append(f"the keeper has not answered for {format_duration(silent_s)}")
+        if self.dropped:
+            parts.append(f"{self.dropped} facts of the history were dropped")
+        if self.refused:
+            parts.append(f"{self.refused} facts were refused by the keeper")
+        return "; ".join(parts)
+
+    async def flush(self, timeout_s: float) -> bool:
+        """Wait until every fact is on the disk, at most `timeout_s`; say whether that is so."""
+        if self.lag == 0:
+            return True
+        settled = self._loop.create_future()
+        self._settled.append(settled)
+        try:
+            return await asyncio.wait_for(settled, timeout_s)
+        except TimeoutError:
+            return False
+        finally:
+            if settled in self._settled:
+                self._settled.remove(settled)
+
+    # --- registry and backup ----------------------------------------------------------------------
+
+    async def load_registry(
+        self,
+        entries: Mapping[str, bytes],
+        *,
+        author: str,
+        comment: str,
+        origin: str,
+        expected_version: int | None = None,
+        timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> int:
+        """Replace the whole registry; return its version, on the disk.
+
+        Raises:
+            Conflict: It is not at `expected_version`.
+            Invalid: An entry id that is none; more than fits into a frame.
+            Unavailable: No room on the disk, or a busy keeper.
+            Timeout: No answer; it may still happen.
+        """
+        request = LoadRegistry(
+            entries=dict(entries),
+            author=author,
+            comment=comment,
+            origin=origin,
+            expected_version=expected_version,
+        )
+        answer = await self._ask(request, timeout_s)
+        if not isinstance(answer, Committed):
+            raise Internal(f"the keeper answered a load with {answer!r}")
+        return answer.version
+
+    async def backup(self, path: Path, *, timeout_s: float = 600.0) -> int:
+        """Copy the state environment into the new folder `path`; return the size in bytes.
+
+        Raises:
+            AlreadyExists: `path` is already there.
+            Unavailable: No room on the disk.
+            Timeout: No answer; it may still happen.
+        """
+        answer = await self._ask(Backup(str(path)), timeout_s)
+        if not isinstance(answer, BackedUp):
+            raise Internal(f"the keeper answered a backup with {answer!r}")
+        return answer.size_bytes
+
+    def close(self) -> None:
+        """Close the socket; who still waits gets `Cancelled`, what is not stored is lost."""
+        if self._socket.closed:
+            return
+        self._loop.remove_reader(self._fd)
+        for sent in self._sent.values():
+            _cancel(sent)
+        self._sent.clear()
+        for settled in self._settled:
+            if not settled.done():
+                settled.set_result(False)
+        self._socket.close(linger=0)
+        if self._owns_context:
+            self._context.term()
+
+    # --- requests ---------------------------------------------------------------------------------
+
+    async def _ask(self, request: Asked, timeout_s: float) -> Answered:
+        body = encode(request)
+        if len(body) > MAX_FRAME_BYTES:
+            raise Invalid(
+                f"{type(request).__name__} has {len(body)} bytes, more than {MAX_FRAME_BYTES}"
+            )
+        request_id, sent = self._post(body)
+        try:
+            answer = await asyncio.wait_for(sent.answered, timeout_s)
+        except TimeoutError:
+            raise Timeout(
+                f"the keeper has not answered within {format_duration(timeout_s)}; "
+                "it may still happen; see wippy-supervisor why wippy:keeper"
+            ) from None
+        finally:
+            self._forget(request_id)
+        if isinstance(answer, Failure):
+            raise answer.to_error()
+        return answer
+
+    def _post(self, body: bytes) -> tuple[bytes, _Sent]:
+        request_id = os.urandom(keeping.REQUEST_ID_BYTES)
+        sent = _Sent(body, self._loop.time(), self._loop.create_future(), self._resend_s)
+        self._sent[request_id] = sent
+        self._transmit(request_id)
+        return request_id, sent
+
+    def _transmit(self, request_id: bytes) -> None:
+        """Send a request (again), unless no keeper has greeted: then its greeting sends it."""
+        sent = self._sent.get(request_id)
+        if sent is None or self._socket.closed:
+            return
+        if sent.timer is not None:
+            sent.timer.cancel()
+        sent.timer = self._loop.call_later(sent.resend_s, self._transmit_later, request_id)
+        if not self._is_welcome:
+            return
+        try:
+            self._socket.send_multipart([request_id, sent.body], zmq.NOBLOCK)
+        except zmq.Again:
+            return  # the keeper does not read; the timer tries again
+        # Sending may have consumed the descriptor's news of what has come in.
+        self._loop.call_soon(self._drain)
+
+    def _transmit_later(self, request_id: bytes) -> None:
+        sent = self._sent.get(request_id)
+        if sent is not None:
+            # A stopped keeper finds few copies when it goes on.
+            sent.resend_s = min(2 * sent.resend_s, MAX_RESEND_S)
+            self._transmit(request_id)
+
+    def _forget(self, request_id: bytes) -> None:
+        sent = self._sent.pop(request_id, None)
+        if sent is not None and sent.timer is not None:
+            sent.timer.cancel()
+
+    # --- batches of facts -------------------------------------------------------------------------
+
+    def _send_batch(self) -> None:
+        if self._batch or not self._facts or self._is_pausing or self._socket.closed:
+            return
+        count, body = self._fitting_batch()
+        if not count:
+            self._facts.popleft()
+            self.refused += 1
+            self._loop.call_soon(self._send_batch)
+            return
+        self._batch = tuple(self._facts.popleft() for _ in range(count))
+        request_id, sent = self._post(body)
+        sent.answered.add_done_callback(lambda done: self._batch_answered(request_id, done))
+
+    def _fitting_batch(self) -> tuple[int, bytes]:
+        """Return how many of the first facts go into one frame, and the frame."""
+        count = min(len(self._facts), MAX_BATCH)
+        while count:
+            body = encode(AppendHistory(self._run_id, tuple(islice(self._facts, count))))
+            if len(body) <= MAX_FRAME_BYTES:
+                return count, body
+            count //= 2
+        return 0, b""
+
+    def _batch_answered(self, request_id: bytes, done: asyncio.Future[Answered]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            return  # closed
+        self._forget(request_id)
+        match done.result():
+            case Appended():
+                self._failure = ""
+            case Failure() as failure if failure.to_error().retryable:
+                self._failure = failure.message
+                self._retry_batch()
+                return
+            case answer:
+                # Sent again it would be refused again, and hold up all that follow.
+                self.refused += len(self._batch)
+                self._failure = answer.message if isinstance(answer, Failure) else repr(answer)
+        self._batch = ()
+        self._send_batch()
+        self._settle()
+
+    def _retry_batch(self) -> None:
+        """Put the batch back in front; try again after a pause (the disk is full, say)."""
+        self._facts.extendleft(reversed(self._batch))
+        self._batch = ()
+        self._is_pausing = True
+        self._loop.call_later(self._resend_s, self._end_pause)
+
+    def _end_pause(self) -> None:
+        self._is_pausing = False
+        self._send_batch()
+
+    def _settle(self) -> None:
+        if self.lag:
+            return
+        for settled in self._settled:
+            if not settled.done():
+                settled.set_result(True)
+
+    # --- socket -----------------------------------------------------------------------------------
+
+    def _connect(self, run_dir: Path) -> None:
+        self._socket.setsockopt(zmq.PROBE_ROUTER, 1)
+        self._socket.setsockopt(zmq.RECONNECT_IVL, 20)
+        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._fd = self._socket.FD
+        try:
+            self._socket.connect(f"ipc://{run_dir / keeping.KEEPER_SOCKET}")
+        except zmq.ZMQError as error:
+            raise Invalid(f"{run_dir / keeping.KEEPER_SOCKET}: {error}") from error
+        self._loop.add_reader(self._fd, self._drain)
+        self._loop.call_soon(self._drain)
+
+    def _drain(self) -> None:
+        while not self._socket.closed:
+            try:
+                parts = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            self._take(parts)
+
+    def _take(self, parts: list[bytes]) -> None:
+        try:
+            request_id, body = parts
+            answer = keeping.from_keeper.decode(body)
+        except (ValueError, WippyError):
+            self.bad_frames += 1
+            return
+        if isinstance(answer, Welcome):
+            self._is_welcome = True
+            for unanswered in tuple(self._sent):
+                self._transmit(unanswered)
+            return
+        sent = self._sent.get(request_id)
+        if sent is not None and not sent.answered.done():
+            sent.answered.set_result(answer)
+
+
+def _cancel(sent: _Sent) -> None:
+    if sent.timer is not None:
+        sent.timer.cancel()
+    if not sent.answered.done():
+        sent.answered.set_exception(Cancelled("the connection to the keeper was closed"))
+        sent.answered.exception()  # whoever awaits it still gets it; nobody need

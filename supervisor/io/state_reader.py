@@ -1,0 +1,78 @@
+"""The state environment, for any process that only reads: no round trip, no lock.
+
+Works while the keeper writes, after it died, and before there is anything (empty answers).
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+from supervisor.core.facts import Fact
+from supervisor.core.registry.changeset import Changeset, snapshot_at
+from supervisor.core.registry.version import Version
+from supervisor.io import state_layout as layout
+from supervisor.io.lmdb_reader import LmdbReader
+from supervisor.io.lmdb_tx import Tx
+from wippy.errors import NotFound
+
+
+class StateReader:
+    """Reads the state environment of a node; every answer is one consistent snapshot.
+
+    Any method raises `Invalid` where the environment is damaged or of a newer format,
+    `PermissionDenied` where it is another user's. One in each process, not one for each question:
+    LMDB forbids a second handle on the same environment.
+
+    Args:
+        state_dir: The node's state folder; need not exist yet.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self._reader = LmdbReader(layout.state_folder(state_dir), layout.STATE_FORMAT)
+
+    def registry_version(self) -> int:
+        """Return the version of the registry; 0 before the first."""
+        return self._reader.read(layout.current_version, missing=0)
+
+    def entry(self, entry_id: str) -> bytes | None:
+        """Return the encoded value of an entry, or None."""
+        row = self._reader.read(lambda tx: layout.read_entry(tx, entry_id), missing=None)
+        return None if row is None else row.value
+
+    def entries(self) -> dict[str, bytes]:
+        """Return every entry's encoded value, in the order of the ids."""
+        return self._reader.read(layout.read_entries, missing={})
+
+    def versions(self, limit: int = 100) -> list[Version]:
+        """Return the last `limit` versions of the registry, newest first."""
+        return self._reader.read(lambda tx: layout.read_versions(tx, limit), missing=[])
+
+    def changes(self, version: int) -> Changeset:
+        """Return what a version changed, both sides of each entry."""
+        return self._reader.read(lambda tx: layout.read_changes(tx, version), missing=Changeset())
+
+    def snapshot_at(self, version: int) -> dict[str, bytes]:
+        """Return every entry as it was at `version`; `NotFound` if there is no such version."""
+        return self._reader.read(lambda tx: _snapshot_at(tx, version), missing={})
+
+    def history(self, child_id: str = "", limit: int = 100) -> list[Fact]:
+        """Return the last `limit` facts (of one child, if given), oldest first."""
+
+        def last(tx: Tx) -> list[Fact]:
+            rows = islice(layout.read_facts(tx, child_id), max(0, limit))
+            return [row.fact for row in rows][::-1]
+
+        return self._reader.read(last, missing=[])
+
+    def close(self) -> None:
+        """Close it; the next question opens it again."""
+        self._reader.close()
+
+
+def _snapshot_at(tx: Tx, version: int) -> dict[str, bytes]:
+    current = layout.current_version(tx)
+    if not 0 <= version <= current:
+        raise NotFound(f"the registry has no version {version}; it is at version {current}")
+    later = (layout.read_changes(tx, number) for number in range(current, version, -1))
+    return snapshot_at(layout.read_entries(tx), later)

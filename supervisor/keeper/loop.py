@@ -1,0 +1,271 @@
+"""The keeper's loop: group commit over a socket.
+
+Requests are read as they come and wait in a bounded queue. A commit takes all that wait, in one
+transaction with one fsync, in a thread of its own, so that the socket, and with it the process's
+heartbeats, go on. The next commit begins as soon as that one has returned; no timer is involved.
+Nobody is answered before the commit that holds his change has returned (output commit rule).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from supervisor.core import keeping
+from supervisor.core.keeping import Answered, Asked, Backup, Committed, LoadRegistry, Welcome
+from supervisor.keeper.store import Stamped, Store
+from wippy.core.codec import encode
+from wippy.errors import Failure, Internal, Invalid, Unavailable, WippyError
+
+MAX_WAITING = 10_000
+MAX_WAITING_BYTES = 64 * 2**20
+"""Bounds of the queue; what comes above them is answered with `Unavailable` at once."""
+MAX_GROUP = 1_000
+MAX_GROUP_BYTES = 16 * 2**20
+"""Bounds of a commit, so that no answer waits long for the work of others."""
+MAX_READ = 256
+"""Frames read in one turn of the event loop, so that heartbeats are not starved."""
+MAX_BACKUPS = 16
+CLEAR_INTERVAL_S = 10.0
+"""Between two looks for stale readers, where commits go on and nobody has told of a death."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    client: bytes
+    stamped: Stamped
+    size_bytes: int
+
+
+class KeeperLoop:
+    """Serves one ROUTER socket from one store.
+
+    Args:
+        socket: A bound ROUTER.
+        store: What requests are applied to.
+        publish: Tells the root: `registry` (version) and `alarm` (text; empty when it is over).
+
+    Attributes:
+        bad_frames: Frames that were dropped, or answered with an error, for what they are.
+        commits: Transactions so far.
+    """
+
+    def __init__(
+        self,
+        socket: zmq.Socket[bytes],
+        store: Store,
+        publish: Callable[[str, dict[str, Any]], None],
+    ) -> None:
+        self._socket = socket
+        self._store = store
+        self._publish = publish
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[_Waiting] = deque()
+        self._waiting_bytes = 0
+        self._work = asyncio.Event()
+        self._is_stopping = False
+        self._commits = ThreadPoolExecutor(1, "commit")
+        self._copies = ThreadPoolExecutor(1, "backup")
+        self._backups: dict[bytes, asyncio.Task[None]] = {}
+        self._cleared_s = time.monotonic()
+        self._alarm = ""
+        self.bad_frames = 0
+        self.commits = 0
+
+    async def serve(self) -> None:
+        """Serve until `stop`; then commit and answer what waits, and return.
+
+        Raises:
+            WippyError: The store is of no use any more.
+        """
+        self._loop.add_reader(self._socket.FD, self._drain)
+        self._drain()
+        try:
+            while await self._next_work():
+                await self._commit(self._take_group())
+        finally:
+            self._loop.remove_reader(self._socket.FD)
+            for task in self._backups.values():
+                task.cancel()
+            self._commits.shutdown(wait=False)
+            self._copies.shutdown(wait=False)
+
+    def stop(self) -> None:
+        """Take what has arrived, nothing more, and let `serve` end."""
+        for _ in range(MAX_WAITING // MAX_READ):
+            if not self._read_some():
+                break
+        self._is_stopping = True
+        self._work.set()
+
+    async def clear_stale_readers(self) -> None:
+        """Free what readers that have died hold back."""
+        self._cleared_s = time.monotonic()
+        await self._loop.run_in_executor(self._commits, self._store.clear_stale_readers)
+
+    # --- in ---------------------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        """Read until EAGAIN: the descriptor of a ZeroMQ socket only tells of changes."""
+        if not self._is_stopping and self._read_some():
+            self._loop.call_soon(self._drain)
+
+    def _read_some(self) -> bool:
+        """Read at most `MAX_READ` frames; say whether more may be there."""
+        for _ in range(MAX_READ):
+            try:
+                parts = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return False
+            self._take(parts)
+        return True
+
+    def _take(self, parts: list[bytes]) -> None:
+        match parts:
+            case [client, b""]:  # ZMQ_PROBE_ROUTER
+                self._send(client, keeping.WELCOME_ID, Welcome(os.getpid()))
+            case [client, request_id, body] if len(request_id) == keeping.REQUEST_ID_BYTES:
+                try:
+                    request = keeping.to_keeper.decode(body)
+                except Invalid as error:
+                    self.bad_frames += 1
+                    self._send(client, request_id, Failure.of(error))
+                else:
+                    self._enqueue(client, request_id, request, len(body))
+            case _:
+                self.bad_frames += 1
+
+    def _enqueue(self, client: bytes, request_id: bytes, request: Asked, size_bytes: int) -> None:
+        if isinstance(request, Backup):
+            self._start_backup(client, request_id, request)
+        elif self._is_full(size_bytes):
+            waiting = len(self._waiting)
+            full = Unavailable(f"the keeper is busy: {waiting} requests wait; try again")
+            self._send(client, request_id, Failure.of(full))
+        else:
+            stamped = Stamped(request_id, request, time.time())
+            self._waiting.append(_Waiting(client, stamped, size_bytes))
+            self._waiting_bytes += size_bytes
+            self._work.set()
+
+    def _is_full(self, size_bytes: int) -> bool:
+        too_many = len(self._waiting) >= MAX_WAITING
+        too_large = self._waiting_bytes + size_bytes > MAX_WAITING_BYTES
+        return too_many or (too_large and bool(self._waiting))
+
+    # --- commit -----------------------------------------------------------------------------------
+
+    async def _next_work(self) -> bool:
+        """Wait until something waits; False when there is nothing and no more will come."""
+        while not self._waiting:
+            if self._is_stopping:
+                return False
+            self._work.clear()
+            await self._work.wait()
+        return True
+
+    def _take_group(self) -> list[_Waiting]:
+        group: list[_Waiting] = []
+        size_bytes = 0
+        while self._waiting and len(group) < MAX_GROUP:
+            size_bytes += self._waiting[0].size_bytes
+            if group and size_bytes > MAX_GROUP_BYTES:
+                break
+            one = self._waiting.popleft()
+            self._waiting_bytes -= one.size_bytes
+            group.append(one)
+        return group
+
+    async def _commit(self, group: list[_Waiting]) -> None:
+        try:
+            answers = await self._loop.run_in_executor(
+                self._commits, self._apply, [one.stamped for one in group]
+            )
+        except Unavailable as error:
+            self._raise_alarm(str(error))
+            self._answer_all(group, [Failure.of(error)] * len(group))
+        except WippyError as error:
+            self._answer_all(group, [Failure.of(Unavailable(str(error)))] * len(group))
+            raise
+        else:
+            self.commits += 1
+            self._raise_alarm("")
+            self._answer_all(group, answers)
+            self._tell_version(group, answers)
+
+    def _apply(self, group: list[Stamped]) -> list[Answered]:
+        """Runs in the commit thread."""
+        now_s = time.monotonic()
+        if now_s - self._cleared_s > CLEAR_INTERVAL_S:
+            self._cleared_s = now_s
+            self._store.clear_stale_readers()
+        return self._store.apply(group)
+
+    def _tell_version(self, group: list[_Waiting], answers: list[Answered]) -> None:
+        versions = [
+            answer.version
+            for one, answer in zip(group, answers, strict=True)
+            if isinstance(one.stamped.request, LoadRegistry) and isinstance(answer, Committed)
+        ]
+        if versions:
+            self._publish("registry", {"version": max(versions)})
+
+    def _raise_alarm(self, text: str) -> None:
+        if text != self._alarm:
+            self._alarm = text
+            self._publish("alarm", {"text": text})
+
+    # --- backup -----------------------------------------------------------------------------------
+
+    def _start_backup(self, client: bytes, request_id: bytes, request: Backup) -> None:
+        if request_id in self._backups:
+            return  # sent again while it runs; the answer comes
+        if len(self._backups) >= MAX_BACKUPS:
+            busy = Unavailable(f"{len(self._backups)} backups are already waiting; try again")
+            self._send(client, request_id, Failure.of(busy))
+            return
+        task = self._loop.create_task(self._backup(client, request_id, request))
+        self._backups[request_id] = task
+        task.add_done_callback(lambda _: self._backups.pop(request_id, None))
+
+    async def _backup(self, client: bytes, request_id: bytes, request: Backup) -> None:
+        target = Path(request.path)
+        try:
+            if not target.is_absolute():
+                raise Invalid(f"{request.path!r} is no absolute path")
+            answer: Answered = await self._loop.run_in_executor(
+                self._copies, self._store.backup, request_id, target
+            )
+        except WippyError as error:
+            answer = Failure.of(error)
+        except Exception as error:  # noqa: BLE001 - the boundary of a task; logged
+            _log.exception("a backup failed")
+            answer = Failure.of(Internal(f"backup: {type(error).__name__}: {error}"))
+        self._send(client, request_id, answer)
+
+    # --- out --------------------------------------------------------------------------------------
+
+    def _answer_all(self, group: list[_Waiting], answers: list[Answered]) -> None:
+        for one, answer in zip(group, answers, strict=True):
+            self._send(one.client, one.stamped.request_id, answer)
+        # Sending may have consumed the descriptor's news of what has come in.
+        self._drain()
+
+    def _send(self, client: bytes, request_id: bytes, answer: Answered | Welcome) -> None:
+        try:
+            self._socket.send_multipart([client, request_id, encode(answer)], zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            # Its asker is gone or does not read; if it lives, it will ask again.
+            _log.debug("an answer could not be sent: %s", error)
