@@ -1,0 +1,178 @@
+"""The sources that entries name: there, readable, Python, and with the entry function in them.
+
+Nothing is imported and nothing is run: a source is parsed, and a module is searched for by path.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
+from importlib.util import find_spec
+
+from supervisor.core.config import pycode
+from supervisor.core.config.decode import Draft
+from supervisor.core.config.problems import Problem, did_you_mean
+from supervisor.core.config.pycode import Broken, Names, Signature
+from supervisor.core.spec import Code, Place, ProcessEntry, ServiceEntry
+
+MAX_SOURCE_BYTES = 16 * 2**20
+"""Larger than any source written by hand, and by most programs."""
+
+
+def judge(drafts: Iterable[Draft], folder: str) -> list[Problem]:
+    """Return what is wrong with the code of entries; `folder` is the configuration's."""
+    importlib.invalidate_caches()  # a file made a moment ago must be found
+    problems: list[Problem] = []
+    signatures: dict[str, Signature | None] = {}
+    for draft in (draft for draft in drafts if isinstance(draft.entry, ProcessEntry)):
+        names, found = _names(draft, folder)
+        problems += found
+        if names is not None:
+            problems += _method(draft, names)
+            signatures[draft.id] = names.functions.get(_code(draft).method)
+    for draft in drafts:
+        problems += _input(draft, signatures)
+    return problems
+
+
+def _code(draft: Draft) -> Code:
+    assert isinstance(draft.entry, ProcessEntry)
+    return draft.entry.code
+
+
+def _names(draft: Draft, folder: str) -> tuple[Names | None, list[Problem]]:
+    """Return what the code defines (None where only running it could tell)."""
+    code = _code(draft)
+    if code.text is not None:
+        return _inline(draft, code.text)
+    if code.path is not None:
+        return _file(draft, code.path, "source")
+    module = code.module or ""
+    spec = find_module(module, folder)
+    if spec is None:
+        cursor = draft.cursor.at("module")
+        message = f"there is no module {module!r}"
+        hint = f"looked in {folder} and on Python's path"
+        return None, [draft.reading.problem(cursor, message, hint)]
+    if spec.origin is None or spec.origin.endswith(tuple(EXTENSION_SUFFIXES)):
+        return None, []
+    return _file(draft, spec.origin, "module") if spec.origin.endswith(".py") else (None, [])
+
+
+def _file(draft: Draft, path: str, key: str) -> tuple[Names | None, list[Problem]]:
+    try:
+        source = read_regular(path, limit_bytes=MAX_SOURCE_BYTES)
+    except OSError as error:
+        cursor = draft.cursor.at(key)
+        if isinstance(error, FileNotFoundError):
+            message, hint = f"there is no source file {path}", _similar(path)
+        else:
+            message, hint = f"source file {path} cannot be read: {error.strerror}", ""
+        return None, [draft.reading.problem(cursor, message, hint)]
+    found = pycode.inspect(source, path)
+    if isinstance(found, Names):
+        return found, []
+    place = Place(_shown(path), found.line, found.column)
+    return None, [_broken(draft, found, place, found.text)]
+
+
+def _inline(draft: Draft, text: str) -> tuple[Names | None, list[Problem]]:
+    found = pycode.inspect(text, _code(draft).origin)
+    if isinstance(found, Names):
+        return found, []
+    # Lines of the block follow the line with the `|`; its indentation is not part of the text.
+    start = draft.cursor.at("source").node.place
+    number = start.line + found.line if found.line else start.line
+    lines = draft.reading.lines
+    line = lines[number - 1] if number <= len(lines) else ""
+    shift = max(0, line.find(found.text.rstrip())) if found.text.strip() else 0
+    place = Place(start.file, number, shift + max(1, found.column))
+    return None, [_broken(draft, found, place, line)]
+
+
+def _broken(draft: Draft, found: Broken, place: Place, line: str) -> Problem:
+    message = f"the code of {draft.id} is no Python: {found.message}"
+    return Problem(place=place, message=message, line=line)
+
+
+def _method(draft: Draft, names: Names) -> list[Problem]:
+    method = _code(draft).method
+    if method in names.functions or names.is_open:
+        return []
+    code = _code(draft)
+    where = code.module or (_shown(code.path) if code.path else "the code")
+    hint = did_you_mean(method, names.functions)
+    if not hint and names.functions:
+        hint = f"it has {', '.join(list(names.functions)[:5])}"
+    cursor = draft.cursor.at("method")
+    return [draft.reading.problem(cursor, f"there is no {method!r} in {where}", hint)]
+
+
+def _input(draft: Draft, signatures: dict[str, Signature | None]) -> Iterator[Problem]:
+    """The arguments must be as many as the entry function takes."""
+    entry = draft.entry
+    signature = signatures.get(entry.process) if isinstance(entry, ServiceEntry) else None
+    if signature is None or not isinstance(entry, ServiceEntry):
+        return
+    given, least, most = len(entry.input), signature.least, signature.most
+    if given < least or (most is not None and given > most):
+        takes = f"{least}" if least == most else f"{least} to {most}"
+        takes = f"at least {least}" if most is None else takes
+        message = f"{entry.process} takes {takes} arguments, input of {draft.id} gives {given}"
+        yield draft.reading.problem(draft.cursor.at("input"), message)
+
+
+def read_regular(path: str, *, limit_bytes: int) -> bytes:
+    """Return the first `limit_bytes` of a regular file.
+
+    Raises:
+        OSError: It cannot be read, or is no regular file (opening a FIFO would wait for ever).
+    """
+    # O_NONBLOCK: between a look and an open, a file could become a FIFO.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(0, "it is no regular file", path)
+        return file.read(limit_bytes)
+
+
+def find_module(name: str, folder: str) -> ModuleSpec | None:
+    """Return where a module is, without importing it or its packages.
+
+    The configuration's `folder` is searched first, then Python's path.
+    """
+    top, *inner = name.split(".")
+    spec = PathFinder.find_spec(top, [folder, *sys.path]) or _elsewhere(top)
+    path = top
+    for part in inner:
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        path = f"{path}.{part}"
+        spec = PathFinder.find_spec(path, list(spec.submodule_search_locations))
+    return spec
+
+
+def _elsewhere(top: str) -> ModuleSpec | None:
+    """Built-in modules, and what import hooks know (editable installations)."""
+    try:
+        return find_spec(top)
+    except ValueError:  # __main__ and its like have no spec
+        return None
+
+
+def _similar(path: str) -> str:
+    folder, name = os.path.split(path)
+    try:
+        near = did_you_mean(name, (entry for entry in os.listdir(folder) if entry.endswith(".py")))
+    except OSError:
+        return ""  # the folder is not there either
+    return near
+
+
+def _shown(path: str) -> str:
+    """Return a path relative to the current folder where it lies below it."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative
