@@ -1,1 +1,30 @@
-"""What actor code imports, and what runs inside each actor process."""
+"""Actors in real OS processes: what actor code imports.
+
+The public names are loaded on first use (PEP 562), so that `import wippy` costs nothing in the
+many processes that use one of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wippy import errors, log, process
+    from wippy.errors import WippyError
+
+__all__ = ["WippyError", "errors", "log", "process"]
+
+_MODULES = frozenset({"errors", "log", "process"})
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"wippy.{name}")
+    if name == "WippyError":
+        return importlib.import_module("wippy.errors").WippyError
+    raise AttributeError(f"module 'wippy' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

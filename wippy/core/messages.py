@@ -26,6 +26,11 @@ from wippy.core.reasons import ExitReason
 
 PROTOCOL = 1
 
+DUMP_SIGNAL = 35
+"""SIGRTMIN + 1: a Python process of ours that gets it writes the stacks of all its threads to its
+output, also while its loop is blocked. Python code hardly ever uses a real-time signal. A foreign
+program has no handler for it and would die: never send it to an `ExecJob`."""
+
 
 class CodeRef(msgspec.Struct, frozen=True, kw_only=True):
     """Where the code of an actor is; see `supervisor.core.spec.Code` (same fields)."""

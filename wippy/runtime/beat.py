@@ -1,0 +1,56 @@
+"""The heartbeat: a sign of life that only a running event loop can give."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from wippy.core.messages import Beat
+from wippy.runtime.control import Control
+from wippy.runtime.output import dropped_bytes
+
+
+class Heart:
+    """Sends a `Beat` every `interval_s` seconds, for as long as the loop runs.
+
+    Args:
+        control: Where to.
+        generation: Of the child.
+        interval_s: Seconds between beats; 0 sends none.
+        count_actors: Says how many actors live here.
+    """
+
+    def __init__(
+        self,
+        control: Control,
+        generation: int,
+        *,
+        interval_s: float,
+        count_actors: Callable[[], int],
+    ) -> None:
+        self._control = control
+        self._generation = generation
+        self._interval_s = interval_s
+        self._count_actors = count_actors
+
+    def start(self) -> None:
+        """Send the first beat after one interval."""
+        if self._interval_s > 0:
+            self._loop = asyncio.get_running_loop()
+            self._wait_until(self._loop.time() + self._interval_s)
+
+    def _wait_until(self, due_s: float) -> None:
+        self._loop.call_at(due_s, self._beat, due_s)
+
+    def _beat(self, due_s: float) -> None:
+        now_s = self._loop.time()
+        self._control.send(
+            Beat(
+                generation=self._generation,
+                lag_s=max(0.0, now_s - due_s),
+                actors=self._count_actors(),
+                output_dropped=dropped_bytes(),
+            )
+        )
+        # From now, not from when it was due: after a pause there is one beat, not a burst.
+        self._wait_until(now_s + self._interval_s)

@@ -1,0 +1,238 @@
+"""One process's start: from the fork to its job, and from the end of the job to the exit.
+
+The order matters: out of the forkserver's family first (session, descriptors, signals), then the
+loop and the socket, then `Hello`. A spare has all that behind it when its `Assign` comes.
+
+The end: last words, then the tasks that are left are cancelled and `atexit` handlers run, since
+user code relies on both (logging flushes, temporary files go), but all of it within
+`EXIT_GRACE_S`. Threads are not waited for: the actor has ended, and its threads end with it.
+"""
+
+from __future__ import annotations
+
+import _thread
+import asyncio
+import atexit
+import os
+import signal
+import time
+from typing import Protocol
+
+import setproctitle
+from multiprocess import forkserver, resource_tracker
+
+from wippy.core import messages
+from wippy.core.messages import (
+    ActorJob,
+    Assign,
+    Birth,
+    Cancel,
+    Ended,
+    ExecJob,
+    Hello,
+    Job,
+    Stale,
+    SystemJob,
+    WorkerJob,
+)
+from wippy.errors import WippyError
+from wippy.runtime import freshness, judge, os_limits, output, watchdog
+from wippy.runtime.actor import DedicatedActor
+from wippy.runtime.control import Control
+from wippy.runtime.exec_program import ForeignProgram
+from wippy.runtime.system import SystemProcess
+from wippy.runtime.worker import Worker
+
+EXIT_GRACE_S = 2.0
+"""From the last words to the exit: for clean-up that nobody waits for."""
+
+
+class Role(Protocol):
+    """What a process does after it knows its job."""
+
+    async def run(self) -> int:
+        """Do it; return the exit status."""
+
+    def escaped(self, error: BaseException) -> None:
+        """A task of user code was left by `sys.exit`, which asyncio lets through the loop."""
+
+
+def run(birth: bytes, parent_sentinel: int) -> int:
+    """Live the life of a forked process; return its exit status.
+
+    Args:
+        birth: An encoded `Birth`.
+        parent_sentinel: A descriptor of the forkserver's protocol that is not needed here.
+    """
+    born = messages.birth.decode(birth)
+    _leave_family(parent_sentinel)
+    return Life(born).run()
+
+
+class Life:
+    """A process, from its birth on."""
+
+    def __init__(self, birth: Birth) -> None:
+        self._birth = birth
+        self._role: Role | None = None
+        self._is_orphan = False
+        self._loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self._loop)
+        self._control = Control(self._loop)
+
+    def run(self) -> int:
+        """Say Hello, be what the job says, end; return the exit status."""
+        self._connect()
+        self._control.send(Hello(self._birth.token, os.getpid(), freshness.is_preloaded()))
+        watchdog.watch_root(
+            self._birth.root_pid,
+            orphan_timeout_s=self._birth.orphan_timeout_s,
+            on_death=self._root_died,
+        )
+        if self._birth.job is None:
+            setproctitle.setproctitle(f"wippy: spare [{self._birth.node}]")
+        status = self._run_to_end(self._loop.create_task(self._live()))
+        self._wind_up(status)
+        return status
+
+    def _connect(self) -> None:
+        job = self._birth.job
+        # Whoever gives up the rights to reach the socket must have reached it before. A spare has:
+        # its Assign came through it.
+        gives_up_rights = job is not None and bool(job.limits.user or job.limits.group)
+        self._control.connect(self._birth.endpoint, self._birth.routing_id, confirm=gives_up_rights)
+
+    def _reconnect(self) -> None:
+        # Not confirmed: a process that has given up its rights may fail to, and its exit status
+        # and its log tell as well.
+        self._control.connect(self._birth.endpoint, self._birth.routing_id)
+
+    def _root_died(self) -> None:
+        self._is_orphan = True
+        self._control.inject(Cancel("the root died", self._birth.orphan_timeout_s))
+
+    def _run_to_end(self, life: asyncio.Task[int]) -> int:
+        while True:
+            try:
+                return self._loop.run_until_complete(life)
+            except (SystemExit, KeyboardInterrupt) as error:
+                if self._role is None or life.done():
+                    raise
+                self._role.escaped(error)
+
+    async def _live(self) -> int:
+        job = self._birth.job or await self._assignment()
+        if job is None:
+            return 0
+        try:
+            stale = _settle_in(job)
+        except WippyError as error:
+            output.complain(str(error))
+            self._control.send(Ended(job.generation, judge.start_failure(error)))
+            return 1
+        if stale is not None:
+            self._control.send(Stale(stale))
+            return 0
+        self._role = self._role_for(job)
+        return await self._role.run()
+
+    async def _assignment(self) -> Job | None:
+        """Wait for the job of a spare; None if it is not needed any more."""
+        while True:
+            match await self._control.next_message():
+                case Assign(job=job):
+                    return job
+                case Cancel():
+                    return None
+                case other:
+                    output.complain(f"a {type(other).__name__} frame is not for a spare")
+
+    def _role_for(self, job: Job) -> Role:
+        match job:
+            case ActorJob():
+                return DedicatedActor(job, self._control)
+            case WorkerJob():
+                return Worker(job, self._control)
+            case SystemJob():
+                return SystemProcess(job, self._control)
+            case ExecJob():
+                return ForeignProgram(job, self._control, self._reconnect)
+
+    def _wind_up(self, status: int) -> None:
+        _thread.start_new_thread(_exit_at_last, (status,))
+        self._cancel_leftovers()
+        atexit._run_exitfuncs()
+        output.flush()
+        self._control.close()
+        if self._is_orphan:
+            watchdog.kill_own_group()
+
+    def _cancel_leftovers(self) -> None:
+        tasks = asyncio.all_tasks(self._loop)
+        for task in tasks:
+            task.cancel()
+        try:
+            if tasks:
+                self._loop.run_until_complete(asyncio.wait(tasks, timeout=EXIT_GRACE_S))
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        except (SystemExit, KeyboardInterrupt) as error:
+            # The process is ending anyway, for the reason it has given.
+            judge.report(error)
+
+
+def _leave_family(parent_sentinel: int) -> None:
+    """Be nobody's: own session and process group, nothing of the forkserver's kept open."""
+    os.setsid()
+    for fd in (
+        parent_sentinel,
+        # While a child holds this one, the forkserver does not see that the root is gone.
+        forkserver._forkserver._forkserver_alive_fd,
+        resource_tracker._resource_tracker._fd,
+    ):
+        if fd is not None:
+            os.close(fd)
+    # User code that uses multiprocess makes servers of its own.
+    forkserver._forkserver._forkserver_address = None
+    forkserver._forkserver._forkserver_alive_fd = None
+    resource_tracker._resource_tracker._fd = None
+    _reset_signals()
+    if not freshness.is_preloaded():
+        _prepare_image()
+
+
+def _reset_signals() -> None:
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    # Python's own default: a closed pipe is an exception, not a silent death.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+
+def _prepare_image() -> None:
+    # Imported here: the module of the forkserver imports this one.
+    from wippy.runtime.preload import prepare_image
+
+    prepare_image()
+
+
+def _settle_in(job: Job) -> str | None:
+    """Apply what the job says of the process; return the module that is stale, if one is.
+
+    Raises:
+        WippyError: A limit cannot be applied.
+    """
+    if isinstance(job, ActorJob | WorkerJob):
+        stale = freshness.find_stale()
+        if stale is not None:
+            return stale
+    setproctitle.setproctitle(job.title)
+    if job.log_path:
+        # With the rights of the runtime: the user of the job may have none on the log.
+        output.redirect(job.log_path)
+    os_limits.apply(job.limits)
+    return None
+
+
+def _exit_at_last(status: int) -> None:
+    time.sleep(EXIT_GRACE_S)
+    os._exit(status)

@@ -1,0 +1,145 @@
+"""Who is running: the actor that the current task or thread belongs to, and its events."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from wippy.core.ids import Pid
+from wippy.errors import Invalid
+
+MAX_EVENTS = 1000
+"""Events that wait unread; past it the oldest is dropped, since the newest decides what to do."""
+
+
+class EventKind(enum.StrEnum):
+    """What an event is about."""
+
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something the runtime tells an actor.
+
+    Attributes:
+        kind: What it is about.
+        reason: Why, in words.
+        deadline: Monotonic time by which it must be done, seconds: the clock of `time.monotonic()`
+            and of `asyncio.timeout_at()`.
+    """
+
+    kind: EventKind
+    reason: str
+    deadline: float
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the deadline, never below 0."""
+        return max(0.0, self.deadline - time.monotonic())
+
+
+class EventChannel:
+    """The events of one actor: put by the loop, taken by a task or by a blocking thread."""
+
+    def __init__(self) -> None:
+        self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
+        self._lock = threading.Lock()
+        self._wakers: deque[Callable[[], None]] = deque()
+
+    def put(self, event: Event) -> None:
+        """Add `event` and wake whoever waits; callable from any thread."""
+        with self._lock:
+            self._events.append(event)
+            wakers, self._wakers = self._wakers, deque()
+        for wake in wakers:
+            wake()
+
+    async def receive(self) -> Event:
+        """Wait for the next event in a task."""
+        loop = asyncio.get_running_loop()
+        while True:
+            awake = asyncio.Event()
+            event = self._take_or_wait(lambda awake=awake: _wake_on(loop, awake))  # type: ignore[misc]  # a default argument binds this turn's event
+            if event is not None:
+                return event
+            await awake.wait()
+
+    def receive_blocking(self) -> Event:
+        """Wait for the next event in a thread of its own."""
+        while True:
+            awake = threading.Event()
+            event = self._take_or_wait(awake.set)
+            if event is not None:
+                return event
+            awake.wait()
+
+    def _take_or_wait(self, wake: Callable[[], None]) -> Event | None:
+        with self._lock:
+            if self._events:
+                return self._events.popleft()
+            self._wakers.append(wake)
+            return None
+
+
+def _wake_on(loop: asyncio.AbstractEventLoop, awake: asyncio.Event) -> None:
+    # A loop that a user's thread has closed has no waiter any more.
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(awake.set)
+
+
+@dataclass(slots=True)
+class ActorContext:
+    """What an actor knows of itself.
+
+    Attributes:
+        pid: Where it lives.
+        service: Entry id of its service: its place in the tree.
+        process: Entry id of its code.
+        events: Its events.
+        reads_events: Whether it asked for its events, and so wants CANCEL as one of them.
+    """
+
+    pid: Pid
+    service: str
+    process: str
+    events: EventChannel = field(default_factory=EventChannel)
+    reads_events: bool = False
+
+
+class NotNeededSignal(BaseException):
+    """Leaves the entry function of an actor that is not needed here (OTP's `ignore`).
+
+    No `Exception`, so that a broad `except` of user code does not swallow it.
+    """
+
+
+current_actor: ContextVar[ActorContext] = ContextVar("wippy_actor")
+"""Set in the task or the thread of each actor, and inherited by the tasks it makes."""
+
+_only_actor: ActorContext | None = None
+
+
+def set_only_actor(context: ActorContext | None) -> None:
+    """Say that the OS process is dedicated to one actor, so its plain threads are that actor's."""
+    global _only_actor
+    _only_actor = context
+
+
+def find_current() -> ActorContext | None:
+    """Return the actor of the current task or thread, or None outside of one."""
+    return current_actor.get(_only_actor)
+
+
+def current() -> ActorContext:
+    """Return the actor of the current task or thread; `Invalid` outside of one."""
+    context = find_current()
+    if context is None:
+        raise Invalid("not inside an actor: this can only be called by code that wippy runs")
+    return context

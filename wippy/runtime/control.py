@@ -1,0 +1,150 @@
+"""The process's side of the control socket: a DEALER to the root, read by the event loop.
+
+zmq's descriptor is edge-triggered: it says "something happened", once. So it is drained until
+EAGAIN, and looked at again after each send, which may have swallowed the edge (zmq_getsockopt(3),
+ZMQ_FD).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+import zmq
+import zmq.utils.monitor
+
+from wippy.core import messages
+from wippy.core.codec import encode
+from wippy.core.messages import FromProcess, ToProcess
+from wippy.errors import Invalid, Unavailable
+from wippy.runtime.output import complain
+
+HWM_FRAMES = 10_000
+"""Frames that wait in either direction: ten for each of the thousand actors of a full worker. Past
+it a frame is dropped and counted; a root that reads none of ten thousand is as good as dead."""
+
+LINGER_MS = 500
+"""How long last words may take: a root that does not read must not keep a process from ending
+(an unbounded close never returned, measured)."""
+
+CONNECT_TIMEOUT_MS = 5_000
+
+Handler = Callable[[ToProcess], None]
+
+
+class Control:
+    """The socket, and what has come but was not handled yet.
+
+    Used by the thread of the loop only, except `inject`.
+
+    Attributes:
+        malformed: Frames that were not understood and were dropped.
+        dropped: Frames that could not be sent.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.malformed = 0
+        self.dropped = 0
+        self._loop = loop
+        self._backlog: deque[ToProcess] = deque()
+        self._handler: Handler | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._context: zmq.Context[zmq.Socket[bytes]] | None = None
+
+    def connect(self, endpoint: str, routing_id: bytes, *, confirm: bool = False) -> None:
+        """Connect to the root.
+
+        Args:
+            endpoint: The root's ROUTER.
+            routing_id: Who we are to it.
+            confirm: Wait until the connection stands, as one must before giving up the rights to
+                make it. `Unavailable` after `CONNECT_TIMEOUT_MS`.
+        """
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.ROUTING_ID, routing_id)
+        self._socket.setsockopt(zmq.LINGER, LINGER_MS)
+        self._socket.setsockopt(zmq.SNDHWM, HWM_FRAMES)
+        self._socket.setsockopt(zmq.RCVHWM, HWM_FRAMES)
+        if confirm:
+            self._connect_and_wait(endpoint)
+        else:
+            self._socket.connect(endpoint)
+        self._fd = self._option(zmq.FD)
+        self._loop.add_reader(self._fd, self._drain)
+
+    def send(self, message: FromProcess) -> None:
+        """Send `message`; where there is no room it is dropped and counted."""
+        if self._context is None:
+            return
+        try:
+            self._socket.send(encode(message), zmq.DONTWAIT)
+        except zmq.Again:
+            self.dropped += 1
+        if self._option(zmq.EVENTS) & zmq.POLLIN:
+            self._loop.call_soon(self._drain)
+
+    def inject(self, message: ToProcess) -> None:
+        """Handle `message` as if the root had sent it; callable from any thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._take, message)
+
+    def set_handler(self, handler: Handler) -> None:
+        """From now on call `handler` with each message, beginning with those that waited."""
+        self._handler = handler
+        while self._backlog:
+            handler(self._backlog.popleft())
+
+    async def next_message(self) -> ToProcess:
+        """Wait for a message, while there is no handler yet; later ones go on waiting."""
+        while not self._backlog:
+            self._waiter = self._loop.create_future()
+            await self._waiter
+        return self._backlog.popleft()
+
+    def close(self) -> None:
+        """Send what is left, within `LINGER_MS`, and end zmq's threads; again does nothing."""
+        if self._context is None:
+            return
+        context, self._context = self._context, None
+        if not self._loop.is_closed():
+            self._loop.remove_reader(self._fd)
+        self._socket.close(LINGER_MS)
+        context.term()
+
+    def _connect_and_wait(self, endpoint: str) -> None:
+        monitor = self._socket.get_monitor_socket(zmq.Event.HANDSHAKE_SUCCEEDED)
+        self._socket.connect(endpoint)
+        is_connected = monitor.poll(CONNECT_TIMEOUT_MS)
+        self._socket.disable_monitor()
+        if not is_connected:
+            raise Unavailable(f"the root does not answer at {endpoint}")
+
+    def _option(self, option: int) -> int:
+        return int(self._socket.getsockopt(option))
+
+    def _drain(self) -> None:
+        while self._context is not None:
+            try:
+                frame = self._socket.recv(zmq.DONTWAIT)
+            except zmq.Again:
+                return
+            self._read(frame)
+
+    def _read(self, frame: bytes) -> None:
+        try:
+            message = messages.to_process.decode(frame)
+        except Invalid as error:
+            self.malformed += 1
+            complain(f"dropped a frame from the root: {error}")
+            return
+        self._take(message)
+
+    def _take(self, message: ToProcess) -> None:
+        if self._handler is not None:
+            self._handler(message)
+            return
+        self._backlog.append(message)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

@@ -1,0 +1,83 @@
+"""Imported once by the forkserver: all that a child will need is then in the image it forks.
+
+`multiprocess` swallows imports that fail and ignores `sys.path` (3.11), so a fork says in its
+`Hello` whether this module was there. The environment tells what to do:
+
+    WIPPY_FORKSERVER=1      this is a forkserver: take its title, preload, freeze
+    WIPPY_NODE=name         for the title
+    WIPPY_PRELOAD=a,b.c     user modules to import ahead
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import concurrent.futures
+import faulthandler
+import gc
+import importlib
+import linecache
+import os
+import sys
+import time
+import traceback
+
+import msgspec
+import setproctitle
+import zmq
+
+import wippy.log
+import wippy.process
+from wippy.core.messages import DUMP_SIGNAL
+from wippy.runtime import boot, freshness, output
+
+_FOR_THE_FORKS = (ast, asyncio, boot, concurrent.futures, linecache, msgspec, wippy, zmq)
+"""Imported only to be there: what the runtime, user code and tracebacks nearly always need."""
+
+
+def prepare_image() -> None:
+    """Do what every process of ours has, once for all forks; again does no harm.
+
+    Handlers and streams are inherited. faulthandler writes to descriptor 2, whichever file that
+    is by then.
+    """
+    output.install()
+    faulthandler.enable(2)
+    faulthandler.register(DUMP_SIGNAL, file=2, all_threads=True, chain=False)
+
+
+def preload_user_modules(names: list[str]) -> None:
+    """Import `names` and remember their files; what fails is written to stderr and remembered."""
+    for name in names:
+        began_ns = time.time_ns()
+        try:
+            importlib.import_module(name)
+            freshness.record(name, began_ns=began_ns)
+        except BaseException:  # noqa: BLE001  # the boundary to user code: a forkserver must live
+            output.complain(f"cannot preload {name}:\n{traceback.format_exc()}")
+            freshness.preloaded.failed.append(name)
+
+
+def become_forkserver() -> None:
+    """Make this process the image that children are forked from."""
+    # Children and foreign programs must not take themselves for forkservers.
+    del os.environ["WIPPY_FORKSERVER"]
+    names = os.environ.pop("WIPPY_PRELOAD", "").split(",")
+    # The first call moves the environment out of the way, which the forks are then spared.
+    setproctitle.setproctitle(f"wippy: forkserver [{os.environ.get('WIPPY_NODE', '')}]")
+    prepare_image()
+    preload_user_modules([name.strip() for name in names if name.strip()])
+    freshness.preloaded.in_pid = os.getpid()
+    _warm_up()
+    gc.collect()
+    gc.freeze()
+
+
+def _warm_up() -> None:
+    """Do once what is slow the first time, without leaving a thread or a descriptor behind."""
+    asyncio.new_event_loop().close()
+    sys.stderr.flush()
+
+
+if os.environ.get("WIPPY_FORKSERVER"):
+    become_forkserver()
