@@ -1,0 +1,123 @@
+"""`status`: one table of everything."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+
+import typer
+
+from supervisor.cli.exit_codes import ExitCode
+from supervisor.cli.node import connected, get_view, subtree
+from supervisor.cli.options import Color, Config, Json, OptionalId, RunDir
+from supervisor.cli.output import (
+    columns,
+    cut,
+    is_utf8,
+    painted,
+    put,
+    put_json,
+    wants_colour,
+    width_of,
+)
+from supervisor.core.view import (
+    ASCII_GLYPHS,
+    COLOURS,
+    GLYPHS,
+    NodeView,
+    Row,
+    State,
+    is_settled_well,
+)
+from wippy.core import reasons
+from wippy.core.units import format_bytes, format_duration
+
+HEADINGS = ("STATE", "ID", "PID", "UPTIME", "RESTARTS", "CPU%", "MEMORY", "LAST EXIT", "DETAIL")
+RIGHT = frozenset({2, 3, 4, 5, 6})
+
+
+def status(
+    id: OptionalId = None,
+    json: Json = False,
+    color: Color = "auto",
+    run_dir: RunDir = None,
+    config: Config = None,
+) -> None:
+    """Show every child and the counts.
+
+    Examples:
+
+        wippy-supervisor status
+        wippy-supervisor status app:ingest
+        wippy-supervisor status --json | jq '.rows[] | select(.state != "up") | .id'
+
+    Exit code 0 when all is as it should be (up, done, or stopped on purpose), 3 when not.
+    """
+    with connected(run_dir, config) as client:
+        view = get_view(client)
+    rows = list(view.rows) if id is None else subtree(view, id)
+    if json:
+        put_json(_chosen(view, rows))
+    else:
+        is_coloured = wants_colour(color, sys.stdout)
+        show(view, rows, is_coloured=is_coloured, width=width_of(sys.stdout))
+    if not all(is_settled_well(row) for row in rows) or view.state != "running":
+        raise typer.Exit(ExitCode.NOT_ALL_UP)
+
+
+def show(view: NodeView, rows: list[Row], *, is_coloured: bool, width: int) -> None:
+    """Write the node's line, its alarms, the table and the counts."""
+    put(cut(node_line(view), width))
+    for alarm in view.alarms:
+        put(painted(f"! {alarm}", "red" if is_coloured else ""))
+    glyphs = GLYPHS if is_utf8(sys.stdout) else ASCII_GLYPHS
+    colours = ["", *(COLOURS[row.state] for row in rows)] if is_coloured else []
+    cells = [HEADINGS, *(cells_of(row, glyphs) for row in rows)]
+    for line in columns(cells, right=RIGHT, width=width, colours=colours):
+        put(line)
+    put(counts(rows))
+
+
+def node_line(view: NodeView) -> str:
+    """Return the node in one line."""
+    recovered = f" (number {view.root_starts})" if view.root_starts > 1 else ""
+    return (
+        f"node {view.node}: {view.state}, up {format_duration(view.uptime_s)}, "
+        f"root {view.root_pid}{recovered}, registry {view.registry_version}, "
+        f"{view.restarts} restarts, durability {view.durability}, {view.source}"
+    )
+
+
+def cells_of(row: Row, glyphs: dict[State, str]) -> tuple[str, ...]:
+    """Return the cells of one row."""
+    return (
+        f"{glyphs[row.state]} {state_words(row)}",
+        row.id,
+        str(row.os_pid or ""),
+        format_duration(row.uptime_s) if row.state is State.UP else "",
+        str(row.restarts),
+        "" if row.cpu_percent is None else f"{row.cpu_percent:.1f}",
+        "" if row.memory_bytes is None else format_bytes(row.memory_bytes),
+        "" if row.last_exit is None else reasons.brief(row.last_exit),
+        row.detail,
+    )
+
+
+def state_words(row: Row) -> str:
+    """Return the state and what qualifies it: `up, crash loop`, `up, frozen`."""
+    words = [str(row.state)]
+    words += ["crash loop"] if row.is_crash_loop else []
+    words += ["frozen"] if row.is_frozen else []
+    return ", ".join(words)
+
+
+def counts(rows: list[Row]) -> str:
+    """Return the number of rows in each state: `14: 12 up, 1 backoff, 1 failed`."""
+    by_state = Counter(str(row.state) for row in rows)
+    return f"{len(rows)}: " + ", ".join(f"{n} {state}" for state, n in by_state.most_common())
+
+
+def _chosen(view: NodeView, rows: list[Row]) -> NodeView:
+    import msgspec
+
+    return msgspec.structs.replace(view, rows=tuple(rows))
