@@ -1,0 +1,106 @@
+"""Frames of processes: what each means for the tree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from supervisor.core import steps
+from supervisor.core.facts import FactKind
+from supervisor.core.spec import FORKSERVER_ID, KEEPER_ID
+from supervisor.core.view import State
+from supervisor.root.fleet import Vessel
+from wippy.core import messages
+from wippy.core.messages import PROTOCOL, FromProcess, WorkerJob
+from wippy.errors import Invalid
+
+if TYPE_CHECKING:
+    from supervisor.root.root import Root
+
+
+class Frames:
+    """Takes the frames of processes.
+
+    Attributes:
+        beats: Last heartbeat of each slot.
+    """
+
+    def __init__(self, root: Root) -> None:
+        self._root = root
+        self.beats: dict[str, messages.Beat] = {}
+
+    def take(self, peer: bytes, frame: FromProcess) -> None:
+        """Take a valid frame; `Invalid` if it comes from one who may not send it."""
+        vessel = self._root.fleet.by_routing_id[peer]
+        if isinstance(frame, messages.Hello):
+            self._hello(vessel, frame)
+        elif not vessel.has_greeted:
+            raise Invalid(f"{type(frame).__name__} before Hello")
+        elif vessel.job is not None:
+            self._of_child(vessel, vessel.job, frame)
+        else:
+            raise Invalid(f"{type(frame).__name__} from a spare")
+
+    def _hello(self, vessel: Vessel, frame: messages.Hello) -> None:
+        if frame.token != vessel.token or vessel.has_greeted:
+            raise Invalid("a Hello that is not the process's own")
+        if frame.protocol != PROTOCOL:
+            raise Invalid(f"protocol {frame.protocol}; this root speaks {PROTOCOL}")
+        root = self._root
+        if not frame.preloaded:
+            root.alarm(
+                "the forkserver could not preload wippy: starts are slow; see "
+                f"{root.runtime.log_dir}/wippy.forkserver.log"
+            )
+        root.fleet.greeted(vessel)
+        server = root.tree.child(FORKSERVER_ID)
+        if server is not None and server.state is State.STARTING:
+            root.feed(steps.BecameReady(FORKSERVER_ID, server.generation))
+
+    def _of_child(self, vessel: Vessel, job: messages.Job, frame: FromProcess) -> None:
+        root = self._root
+        match frame:
+            case messages.Ready(generation) if generation == job.generation:
+                self._ready(vessel, job)
+            case messages.Beat(generation=generation) if generation == job.generation:
+                self.beats[job.slot] = frame
+                root.feed(steps.Beat(job.slot, generation))
+            case messages.NotNeeded(generation) if generation == job.generation:
+                root.feed(steps.SaidNotNeeded(job.slot, generation))
+            case messages.Ended(generation, reason) if generation == job.generation:
+                vessel.last_words = reason
+            case messages.ActorReady() | messages.ActorEnded():
+                self._of_actor(vessel, frame)
+            case messages.Stale(module):
+                root.chronicle.tell(
+                    FactKind.ALARM,
+                    f"{module} changed since it was preloaded; restarting the forkserver",
+                    id=job.slot,
+                )
+                root.performer.relaunch_fresh(vessel, job)
+            case messages.Published(topic, payload):
+                root.chronicle.tell(FactKind.ALARM, f"{topic}: {payload}", id=job.slot)
+            case _:
+                raise Invalid(f"{type(frame).__name__} of another generation than {job.generation}")
+
+    def _ready(self, vessel: Vessel, job: messages.Job) -> None:
+        root = self._root
+        if job.slot == KEEPER_ID:
+            if root.registry_version == 0:
+                root.loop.create_task(root.load_registry(job.generation))
+                return
+        elif isinstance(job, WorkerJob):
+            root.pools.worker_ready(job.host, vessel)
+        root.feed(steps.BecameReady(job.slot, job.generation))
+
+    def _of_actor(self, worker: Vessel, frame: messages.ActorReady | messages.ActorEnded) -> None:
+        root = self._root
+        seat = root.pools.seat(frame.child)
+        if seat is None or seat.worker is not worker or seat.generation != frame.generation:
+            raise Invalid(f"an actor {frame.child} that has no seat here")
+        if isinstance(frame, messages.ActorReady):
+            root.feed(steps.BecameReady(frame.child, frame.generation))
+            return
+        if frame.not_needed:
+            root.feed(steps.SaidNotNeeded(frame.child, frame.generation))
+        root.pools.ended(frame.child, frame.generation)
+        root.feed(steps.Died(frame.child, frame.generation, frame.reason))

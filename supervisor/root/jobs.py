@@ -1,0 +1,127 @@
+"""From a child's spec to the job that its process is sent. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from supervisor.core.spec import (
+    ChildSpec,
+    Code,
+    Dedicated,
+    Foreign,
+    Limits,
+    PoolActor,
+    PoolWorker,
+    RuntimeSpec,
+    System,
+)
+from wippy.core.messages import (
+    ActorJob,
+    CodeRef,
+    ExecJob,
+    Job,
+    OsLimits,
+    StartActor,
+    SystemJob,
+    WorkerJob,
+)
+from wippy.errors import Internal
+
+
+def job_for(
+    spec: ChildSpec, generation: int, runtime: RuntimeSpec, *, log_path: str, notify_path: str
+) -> Job:
+    """Return the job of a child that has an OS process of its own."""
+    common: dict[str, Any] = {
+        "node": runtime.node,
+        "slot": spec.id,
+        "generation": generation,
+        "title": f"wippy: {spec.id} g{generation} [{runtime.node}]",
+        "log_path": log_path,
+        "heartbeat_s": runtime.heartbeat_s,
+    }
+    match spec.launch:
+        case Dedicated(process=process, code=code, args=args, limits=limits):
+            env = _identity(spec, generation, runtime)
+            return ActorJob(
+                process=process, code=_code(code), args=args, limits=_limits(limits, env), **common
+            )
+        case PoolWorker(host=host, number=number, limits=limits, search_path=search_path):
+            env = _identity(spec, generation, runtime)
+            return WorkerJob(
+                host=host,
+                number=number,
+                search_path=search_path,
+                limits=_limits(limits, env),
+                **common,
+            )
+        case Foreign(command=command, limits=limits):
+            env = _identity(spec, generation, runtime)
+            return ExecJob(
+                command=command, notify_path=notify_path, limits=_limits(limits, env), **common
+            )
+        case System(target=target):
+            settings = {
+                "run_dir": runtime.run_dir,
+                "state_dir": runtime.state_dir,
+                "history_limit": runtime.history_limit,
+            }
+            return SystemJob(target=target, settings=settings, **common)
+        case _:
+            raise Internal(f"{spec.id} has no OS process of its own")
+
+
+def start_actor_for(spec: ChildSpec, launch: PoolActor, generation: int, actor: int) -> StartActor:
+    """Return the frame that starts an actor in a worker."""
+    return StartActor(
+        child=spec.id,
+        generation=generation,
+        actor=actor,
+        process=launch.process,
+        code=_code(launch.code),
+        args=launch.args,
+    )
+
+
+def log_name(child_id: str) -> str:
+    """Return the file name of a child's log: `app.workers:handler#1` is `app.workers.handler-1`."""
+    return child_id.replace(":", ".").replace("#", "-") + ".log"
+
+
+OWNER_ID = "WIPPY_ID"
+OWNER_GENERATION = "WIPPY_GENERATION"
+OWNER_NODE = "WIPPY_RUN_DIR"
+"""Variables of a child's environment: whose descendant an escaped process is, and which node a
+command started by a child talks to."""
+
+
+def _identity(spec: ChildSpec, generation: int, runtime: RuntimeSpec) -> dict[str, str]:
+    return {
+        OWNER_ID: spec.id,
+        OWNER_GENERATION: str(generation),
+        OWNER_NODE: runtime.run_dir,
+    }
+
+
+def _limits(limits: Limits, env: dict[str, str]) -> OsLimits:
+    return OsLimits(
+        memory_bytes=limits.memory_bytes,
+        open_files=limits.open_files,
+        nice=limits.nice,
+        umask=limits.umask,
+        user=limits.user,
+        group=limits.group,
+        cwd=limits.cwd,
+        env={**limits.env, **env},
+    )
+
+
+def _code(code: Code) -> CodeRef:
+    return CodeRef(
+        method=code.method,
+        path=code.path,
+        text=code.text,
+        module=code.module,
+        origin=code.origin,
+        search_path=code.search_path,
+    )

@@ -1,0 +1,71 @@
+"""Log lines to stdout, from a thread: a pipe that nobody reads must not stop the root."""
+
+from __future__ import annotations
+
+import datetime
+import queue
+import sys
+import threading
+
+import msgspec
+
+from supervisor.core.facts import Fact, Level, level, sentence
+
+QUEUED_LINES = 10_000
+"""Lines that may wait for a slow reader; past it they are dropped, and the number is told."""
+
+
+class LogLines:
+    """Writes facts as lines of text, or of JSON.
+
+    Args:
+        as_json: One JSON object a line instead of text.
+    """
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self._as_json = as_json
+        self._queue: queue.SimpleQueue[Fact | None] = queue.SimpleQueue()
+        self._dropped = 0
+        self._thread = threading.Thread(target=self._run, name="log lines", daemon=True)
+        self._thread.start()
+
+    def write(self, fact: Fact) -> None:
+        """Write a fact soon; never blocks."""
+        if level(fact) is Level.DEBUG:
+            return
+        if self._queue.qsize() >= QUEUED_LINES:
+            self._dropped += 1
+            return
+        self._queue.put(fact)
+
+    def close(self, timeout_s: float) -> None:
+        """Write what waits, for at most `timeout_s` seconds."""
+        self._queue.put(None)
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            while (fact := self._queue.get()) is not None:
+                sys.stdout.write(self._line(fact) + "\n")
+                if self._dropped:
+                    sys.stdout.write(f"... {self._dropped} lines dropped: nobody read them\n")
+                    self._dropped = 0
+                if self._queue.empty():
+                    sys.stdout.flush()
+            sys.stdout.flush()
+        except (BrokenPipeError, OSError):
+            # Whoever read us is gone, or its disk is full; facts go on to history and subscribers.
+            while self._queue.get() is not None:
+                pass
+
+    def _line(self, fact: Fact) -> str:
+        if self._as_json:
+            return msgspec.json.encode(fact).decode()
+        return render(fact)
+
+
+def render(fact: Fact) -> str:
+    """Return a fact as one line of text: time (UTC), level, child, what happened."""
+    at = datetime.datetime.fromtimestamp(fact.at_s, datetime.UTC)
+    stamp = at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+    return f"{stamp} {level(fact):<7} {fact.id or 'node':<24} {sentence(fact)}"

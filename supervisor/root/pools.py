@@ -1,0 +1,124 @@
+"""Actors in pools: which worker gets an actor, and what a worker's end means for its actors."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from supervisor.core.spec import ChildSpec, PoolActor
+from supervisor.root.fleet import Fleet, Vessel
+from supervisor.root.jobs import start_actor_for
+from wippy.core.messages import CancelActor, KillActor
+
+
+@dataclass(slots=True, eq=False)
+class Seat:
+    """An actor's place in a worker."""
+
+    child: str
+    generation: int
+    actor: int
+    worker: Vessel
+
+
+@dataclass(slots=True)
+class Pool:
+    """The ready workers of a host, and who waits for one."""
+
+    workers: list[Vessel] = field(default_factory=list)
+    waiting: deque[tuple[ChildSpec, PoolActor, int]] = field(default_factory=deque)
+
+
+class Pools:
+    """All pools of the node.
+
+    Args:
+        fleet: For sending to workers.
+        on_launched: Told of a seat that an actor was given.
+    """
+
+    def __init__(self, fleet: Fleet, on_launched: Callable[[Seat], None]) -> None:
+        self._fleet = fleet
+        self._on_launched = on_launched
+        self._pools: dict[str, Pool] = {}
+        self._seats: dict[str, Seat] = {}
+        self._last_actor = 0
+
+    def launch(self, spec: ChildSpec, launch: PoolActor, generation: int) -> None:
+        """Start an actor in the worker with the fewest; without a worker it waits for one."""
+        pool = self._pools.setdefault(launch.host, Pool())
+        pool.waiting.append((spec, launch, generation))
+        self._seat_waiting(pool)
+
+    def worker_ready(self, host: str, worker: Vessel) -> None:
+        """A worker takes actors from now on."""
+        pool = self._pools.setdefault(host, Pool())
+        pool.workers.append(worker)
+        self._seat_waiting(pool)
+
+    def worker_closing(self, host: str, worker: Vessel) -> None:
+        """A worker is being stopped: it gets no more actors."""
+        pool = self._pools.get(host)
+        if pool is not None and worker in pool.workers:
+            pool.workers.remove(worker)
+
+    def worker_ended(self, host: str, worker: Vessel) -> list[Seat]:
+        """A worker has ended: return the seats that are gone with it."""
+        self.worker_closing(host, worker)
+        gone = [seat for seat in self._seats.values() if seat.worker is worker]
+        for seat in gone:
+            del self._seats[seat.child]
+        return gone
+
+    def seat(self, child: str) -> Seat | None:
+        """Return where a child's actor lives."""
+        return self._seats.get(child)
+
+    def actors_in(self, worker: Vessel) -> int:
+        """Return how many supervised actors live in a worker."""
+        return sum(seat.worker is worker for seat in self._seats.values())
+
+    def actors_of(self, host: str) -> int:
+        """Return how many supervised actors live in a pool."""
+        pool = self._pools.get(host)
+        return sum(self.actors_in(worker) for worker in pool.workers) if pool is not None else 0
+
+    def ended(self, child: str, generation: int) -> None:
+        """An actor has ended: its seat is free."""
+        seat = self._seats.get(child)
+        if seat is not None and seat.generation == generation:
+            del self._seats[child]
+
+    def cancel(self, child: str, reason: str, deadline_s: float) -> bool:
+        """Ask an actor to stop; False if it has no seat."""
+        seat = self._seats.get(child)
+        if seat is not None:
+            self._fleet.send(seat.worker, CancelActor(seat.actor, reason, deadline_s))
+        return seat is not None
+
+    def kill(self, child: str) -> Seat | None:
+        """End an actor now; return its seat, whose worker must die if it does not obey."""
+        seat = self._seats.get(child)
+        if seat is not None:
+            self._fleet.send(seat.worker, KillActor(seat.actor))
+        return seat
+
+    def forget_waiting(self, child: str) -> bool:
+        """Forget a launch that has no seat yet; say whether there was one."""
+        for pool in self._pools.values():
+            kept = [item for item in pool.waiting if item[0].id != child]
+            if len(kept) < len(pool.waiting):
+                pool.waiting = deque(kept)
+                return True
+        return False
+
+    def _seat_waiting(self, pool: Pool) -> None:
+        while pool.waiting and pool.workers:
+            spec, launch, generation = pool.waiting.popleft()
+            worker = min(pool.workers, key=self.actors_in)
+            self._last_actor += 1
+            seat = Seat(spec.id, generation, self._last_actor, worker)
+            self._seats[spec.id] = seat
+            self._fleet.send(worker, start_actor_for(spec, launch, generation, seat.actor))
+            self._on_launched(seat)

@@ -1,0 +1,97 @@
+"""Readiness of foreign programs: one task for each that is starting."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from supervisor.core import steps
+from supervisor.core.facts import FactKind
+from supervisor.core.spec import Foreign, Probe, ProbeKind
+from supervisor.io.notify import NotifySocket
+from supervisor.io.probes import wait_ready
+from supervisor.root.fleet import Vessel
+from wippy.core.messages import ExecJob
+from wippy.errors import WippyError
+
+if TYPE_CHECKING:
+    from supervisor.root.root import Root
+
+FOLDER = "n"
+"""Folder of the notify sockets within the run folder: short, for the path's limit."""
+
+
+class Probing:
+    """The probes of one root."""
+
+    def __init__(self, root: Root) -> None:
+        self._root = root
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._sockets: dict[str, NotifySocket] = {}
+        self._last_number = 0
+
+    def prepare(self, id: str, generation: int, launch: Foreign) -> str:
+        """Make what the program must find when it starts; return its NOTIFY_SOCKET, if any."""
+        self.end(id)
+        if launch.readiness.kind is not ProbeKind.NOTIFY:
+            return ""
+        folder = Path(self._root.runtime.run_dir) / FOLDER
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self._last_number += 1
+        path = folder / str(self._last_number)
+        self._sockets[id] = NotifySocket(path)
+        return str(path)
+
+    def begin(self, vessel: Vessel, job: ExecJob, log_offset: int) -> None:
+        """Wait for the program of `vessel` to be ready; the tree is told when it is."""
+        child = self._root.tree.child(job.slot)
+        if child is None or not isinstance(child.spec.launch, Foreign):
+            return
+        task = self._root.loop.create_task(
+            self._probe(vessel, job, child.spec.launch.readiness, log_offset)
+        )
+        self._tasks[job.slot] = task
+
+    def end(self, id: str) -> None:
+        """The program has ended, or is to start anew."""
+        task = self._tasks.pop(id, None)
+        if task is not None:
+            task.cancel()
+        notify = self._sockets.pop(id, None)
+        if notify is not None:
+            notify.close()
+
+    async def _probe(self, vessel: Vessel, job: ExecJob, probe: Probe, log_offset: int) -> None:
+        root = self._root
+        await self._executed(vessel)
+        notify = self._sockets.get(job.slot)
+        if notify is not None:
+            notify.session_id = vessel.pid
+        if probe.kind is not ProbeKind.NONE:
+            try:
+                await wait_ready(
+                    probe,
+                    log_path=Path(job.log_path),
+                    log_offset=log_offset,
+                    env={**os.environ, **job.limits.env},
+                    cwd=job.limits.cwd,
+                    notify=notify,
+                )
+            except WippyError as error:
+                root.chronicle.tell(FactKind.ALARM, f"readiness probe: {error}", id=job.slot)
+                return
+        root.feed(steps.BecameReady(job.slot, job.generation))
+
+    async def _executed(self, vessel: Vessel) -> None:
+        """Wait until the program has replaced our Python: exec closes the pipe it was born from."""
+        executed = asyncio.Event()
+        fd = vessel.fork.data_fd
+        if fd < 0:
+            return
+        self._root.loop.add_reader(fd, executed.set)
+        try:
+            await executed.wait()
+        finally:
+            self._root.loop.remove_reader(fd)
