@@ -197,7 +197,7 @@ def explain(circle: tuple[Edge, ...], places: Mapping[tuple[str, str], str] | No
     reasons = [_sentence(edge, known) for edge in told(circle)]
     if all(edge.why in {Why.REQUIRES, Why.ITSELF} for edge in circle) and len(reasons) == 1:
         return f"{reasons[0]}: it waits for itself"
-    return f"nothing of this can start: {', '.join(reasons)}"
+    return f"a cycle, none of which can ever start: {', '.join(reasons)}"
 
 
 def told(circle: tuple[Edge, ...]) -> list[Edge]:

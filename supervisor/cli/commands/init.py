@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 WIPPY_YAML = """\
-# Settings of the runtime itself. Every value here is optional; what is commented out is the default.
+# Settings of the runtime itself. Every value is optional; what is commented out is the default.
 version: "1.0"
 
 runtime:

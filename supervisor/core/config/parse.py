@@ -173,7 +173,7 @@ class _Builder:
                 message = f"duplicate key {shorten(key.text)!r}; the first is in line {first.line}"
                 self._problem(key.place, message)
             else:
-                pairs[key.text] = (key, value)
+                pairs[key.text] = (key, _placed(key, value))
         for mapping in merged:
             for key, value in mapping.pairs:
                 pairs.setdefault(key.text, (key, value))
@@ -202,6 +202,12 @@ class _Builder:
     def _problem(self, place: Place, message: str, hint: str = "") -> None:
         line = line_at(self.lines, place.line)
         self.problems.append(Problem(place=place, message=message, hint=hint, line=line))
+
+
+def _placed(key: Scalar, value: Node) -> Node:
+    """Return the value; one that is not there is where its key is, not where the next begins."""
+    is_nothing = isinstance(value, Scalar) and value.style is Style.PLAIN and not value.text
+    return Scalar(key.place, "") if is_nothing else value
 
 
 def line_at(lines: tuple[str, ...], number: int) -> str:

@@ -69,8 +69,8 @@ def _judge_one(reference: Reference, by_id: Mapping[str, Draft]) -> Iterator[Pro
         message = f"{owner} {role} {target}, which is not there"
         yield _at(reference, message, did_you_mean(target, right))
     elif found.kind and found.kind not in WANTED[role]:
-        wanted = " or ".join(sorted(WANTED[role]))
-        yield _at(reference, f"{owner} {role} {target}, which is a {found.kind}", f"not a {wanted}")
+        message = f"{owner} {role} {target}, which is a {found.kind}"
+        yield _at(reference, message, f"only for {', '.join(sorted(WANTED[role]))}")
     elif role in {Role.CHILD, Role.REQUIRES} and _is_dedicated(found):
         message = f"{owner} {role} {target}, which is a dedicated host and never runs by itself"
         yield _at(reference, message, "name the services that run in it")

@@ -37,7 +37,7 @@ class StopSignal:
         text = reading.scalar(cursor, "a signal's name or number").text.strip()
         number = int(text) if re.fullmatch(r"[0-9]{1,3}", text) else self._named(text)
         if number is None or not 1 <= number <= LAST_SIGNAL:
-            near = did_you_mean(_full(text), SIGNALS)
+            near = did_you_mean(_full(text), SIGNALS) if number is None else ""
             message = f"{reading.name(cursor)}: {shorten(text)!r} is no signal"
             raise reading.bad(cursor, message, near or "write for instance SIGTERM, or 15")
         if number in CANNOT_STOP:
