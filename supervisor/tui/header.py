@@ -9,7 +9,7 @@ from supervisor.core.view import COLOURS, GLYPHS, NodeView, Row, RowKind, State
 from supervisor.tui import columns
 from supervisor.tui.lines import Line, fit, styled, width_of
 from supervisor.tui.look import Look, clock
-from supervisor.tui.model import Model, elapsed_s, stale_s
+from supervisor.tui.state import Model, elapsed_s, stale_s
 from wippy.core import reasons
 from wippy.core.units import format_bytes
 

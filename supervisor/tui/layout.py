@@ -9,6 +9,8 @@ MIN_HEIGHT = 8
 """Below these only the header and what has failed are shown."""
 MIN_PANE_HEIGHT = 14
 """Below this height the tree needs every line, and a pane is shown only where one was asked for."""
+SIGNAL_LINES = 10
+"""The menu of signals and its title: the row it is about stays in sight."""
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +49,8 @@ def lay_out(*, width: int, height: int, items: int, pane: str, is_focused: bool)
 
 
 def _least_pane(free: int, height: int, pane: str, is_focused: bool) -> int:
+    if pane == "signal":
+        return min(free - 1, SIGNAL_LINES)
     if is_focused or pane == "help":
         return max(3, free - max(3, free // 5)) if free > 4 else free - 1
     if pane == "events":

@@ -7,8 +7,8 @@ from supervisor.core.view import ASCII_GLYPHS, COLOURS, GLYPHS, Row
 from supervisor.tui import columns
 from supervisor.tui.lines import Line, fit, styled, wrap
 from supervisor.tui.look import LEVEL_SIGNS, LEVEL_STYLES, Look, clock
-from supervisor.tui.model import Mode, Model, Pane, selected_row
 from supervisor.tui.signals import SIGNALS
+from supervisor.tui.state import Mode, Model, Pane, selected_row
 from supervisor.tui.why_text import why_lines
 from wippy.core import reasons
 from wippy.core.units import format_bytes, format_duration

@@ -7,33 +7,28 @@ from collections.abc import Callable
 
 import msgspec
 
-from supervisor.core.requests import Kill, Restart, Start, Stop, Verb
-from supervisor.core.view import Row, RowKind, is_settled_well
+from supervisor.core.requests import Kill, Restart, Start, Stop
+from supervisor.core.view import is_settled_well
 from supervisor.tui import outline
+from supervisor.tui.commands import Step, asks, command, signal_menu
 from supervisor.tui.look import Look
-from supervisor.tui.model import (
-    Effect,
+from supervisor.tui.model import shown, stopping
+from supervisor.tui.panes import AT_END, body
+from supervisor.tui.signals import SIGNALS
+from supervisor.tui.state import (
     Leave,
-    Message,
     Mode,
     Model,
     Pane,
-    Post,
     Redraw,
     Suspend,
     Tone,
     change,
     say,
     selected_row,
-    shown,
-    stopping,
 )
-from supervisor.tui.panes import AT_END, body
-from supervisor.tui.signals import SIGNALS
 
 MAX_PATTERN_LENGTH = 200
-
-Step = tuple[Model, tuple[Effect, ...]]
 
 
 def press(model: Model, key: str, now_s: float) -> Step:
@@ -96,7 +91,7 @@ def _in_signal(model: Model, key: str, now_s: float) -> Step:
         case "enter":
             name, number, _ = SIGNALS[model.signal_at]
             model = change(model, mode=Mode.TREE)
-            return _command(model, f"SIG{name} to", lambda id: Kill(id, number), now_s)
+            return command(model, f"SIG{name} to", lambda id: Kill(id, number), now_s)
         case _ if key.isdigit() and 1 <= int(key) <= count:
             return change(model, signal_at=int(key) - 1), ()
         case "esc" | "q" | "ctrl-c" | "K":
@@ -329,76 +324,11 @@ def _pause(model: Model, now_s: float) -> Step:
     return model, ()
 
 
-# Commands
-
-
 def _tag(model: Model, now_s: float) -> Step:
     if not model.items:
         return model, ()
     tagged = model.tagged ^ {model.selected}
     return _move(msgspec.structs.replace(model, tagged=tagged), 1), ()
-
-
-def _signal_menu(model: Model, now_s: float) -> Step:
-    if model.is_read_only:
-        return _refused(model, now_s), ()
-    row = selected_row(model)
-    if row is None:
-        return model, ()
-    if not model.tagged and not row.os_pid:
-        text = f"{row.id} has no process of its own to signal; pick one below it"
-        return say(model, text, now_s, tone=Tone.ERROR), ()
-    return change(model, mode=Mode.SIGNAL, signal_at=0), ()
-
-
-def _asks(word: str, verb: Callable[[str], Verb]) -> Callable[[Model, float], Step]:
-    def asked(model: Model, now_s: float) -> Step:
-        return _command(model, word, verb, now_s)
-
-    return asked
-
-
-def _command(model: Model, word: str, verb: Callable[[str], Verb], now_s: float) -> Step:
-    """Send `verb` for the tagged rows, or the selected one; ask first if it touches many."""
-    if model.is_read_only:
-        return _refused(model, now_s), ()
-    ids = targets(model)
-    if not ids:
-        return model, ()
-    posts = tuple(Post(verb(id), f"{word} {id}") for id in ids)
-    below = _below(model, ids)
-    if word in {"stop", "restart"} and (len(ids) > 1 or below):
-        what = f"{len(ids)} rows" if len(ids) > 1 else ids[0]
-        also = f" and the {below} below" if below else ""
-        question = f"{word} {what}{also}?"
-        return change(model, mode=Mode.CONFIRM, confirm=posts, question=question), ()
-    return change(model, tagged=frozenset()), posts
-
-
-def targets(model: Model) -> list[str]:
-    """Return the ids a command is for: the tagged ones in tree order, or the selected one."""
-    rows = model.view.rows if model.view else ()
-    if model.tagged:
-        return [row.id for row in rows if row.id in model.tagged]
-    row = selected_row(model)
-    return [row.id] if row else []
-
-
-def _below(model: Model, ids: list[str]) -> int:
-    """Count the children, all the way down, of `ids`; actors of a worker are not its children."""
-    rows = model.view.rows if model.view else ()
-    reached = set(ids)
-    found: list[Row] = []
-    for row in rows:  # depth first, so a parent is met before its children
-        if row.parent in reached and row.id not in reached:
-            reached.add(row.id)
-            found.append(row)
-    return sum(row.kind is not RowKind.POOL_ACTOR for row in found)
-
-
-def _refused(model: Model, now_s: float) -> Model:
-    text = "read only: commands are switched off"
-    return msgspec.structs.replace(model, message=Message(text, Tone.ERROR, now_s + 3))
 
 
 _ACTIONS: dict[str, Callable[[Model, float], Step]] = {
@@ -430,8 +360,8 @@ _ACTIONS: dict[str, Callable[[Model, float], Step]] = {
     "esc": _close,
     "p": _pause,
     "space": _tag,
-    "K": _signal_menu,
-    "r": _asks("restart", Restart),
-    "x": _asks("stop", Stop),
-    "u": _asks("start", Start),
+    "K": signal_menu,
+    "r": asks("restart", Restart),
+    "x": asks("stop", Stop),
+    "u": asks("start", Start),
 }

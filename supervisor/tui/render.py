@@ -13,9 +13,9 @@ from supervisor.tui.columns import GAP, Grid
 from supervisor.tui.header import header_lines, trouble_lines
 from supervisor.tui.lines import Line, exactly, fit, restyled, styled, to_ansi, width_of
 from supervisor.tui.look import Look
-from supervisor.tui.model import Mode, Model, Tone, elapsed_s, settled
 from supervisor.tui.outline import Item, Outline
 from supervisor.tui.panes import AT_END, body, fact_line, title
+from supervisor.tui.state import Mode, Model, Tone, elapsed_s, settled
 
 _TONES = {Tone.INFO: "bold", Tone.GOOD: "bold green", Tone.ERROR: "bold red"}
 _TONE_SIGNS = {Tone.INFO: " ", Tone.GOOD: "✔", Tone.ERROR: "✘"}
