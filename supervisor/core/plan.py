@@ -164,7 +164,8 @@ def _head(spec: ChildSpec, found: Death) -> str:
         return f"{dies}: it is not restarted (temporary), and no sibling is touched"
     when = " by a crash" if found.restart is Restart.TRANSIENT else ""
     limit = f" ({found.then})" if found.then else ""
-    return f"{dies}{when}: {_action(found)}{limit}"
+    whole = " with all below it" if spec.supervisor is not None else ""
+    return f"{dies}{when}: {_action(found)}{whole}{limit}"
 
 
 def _action(found: Death) -> str:
@@ -181,10 +182,7 @@ def _consequences(tree: TreeSpec, spec: ChildSpec, found: Death) -> list[str]:
     own = spec.lifecycle
     parts: list[str] = []
     if found.lost:
-        who = (
-            f"{_names(found.lost)}, as far as {'it lives' if len(found.lost) == 1 else 'they live'}"
-        )
-        parts.append(f"{who} in it, die with it, and their supervisors decide")
+        parts.append(_lost_text(found.lost))
     if spec.id == FORKSERVER_ID:
         parts.append("running processes go on, new ones wait until it is back")
     if spec.id == KEEPER_ID:
@@ -196,6 +194,12 @@ def _consequences(tree: TreeSpec, spec: ChildSpec, found: Death) -> list[str]:
     if own.essential:
         parts.append("when it fails for good the runtime ends with its exit code")
     return parts
+
+
+def _lost_text(lost: Sequence[str]) -> str:
+    if len(lost) == 1:
+        return f"{lost[0]} dies with it if it lives there, and its supervisor decides"
+    return f"those of {_names(lost)} that live there die with it, and their supervisors decide"
 
 
 def _significant(tree: TreeSpec, spec: ChildSpec) -> str:
@@ -233,7 +237,7 @@ def _tighter(intensity: IntensitySpec, own: Lifecycle) -> IntensitySpec:
 def _limit(intensity: IntensitySpec) -> str:
     if intensity.max_restarts == 0:
         return "not even once"
-    within = format_duration(intensity.within_s).replace(".0s", "s")
+    within = format_duration(intensity.within_s).replace(".0s", "s").replace("m00s", "m")
     return f"at most {intensity.max_restarts} in {within}"
 
 

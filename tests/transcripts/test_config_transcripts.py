@@ -44,6 +44,7 @@ def test_what_is_shown_is_what_the_transcript_says(
     shown = ("\n" + TITLE).join([preface, *happened]).removeprefix("\n")
     if is_rewrite:
         (HERE / name).write_text(shown, "utf-8")
+        wanted = shown
     assert shown == wanted
 
 

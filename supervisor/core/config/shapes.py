@@ -18,7 +18,7 @@ from supervisor.core.config.nodes import Cursor, describe, shorten
 from supervisor.core.config.problems import did_you_mean, one_of
 from supervisor.core.config.reading import Bad, Reading, Role
 from wippy.core import ids
-from wippy.core.units import format_bytes, parse_duration_s, parse_size_bytes
+from wippy.core.units import parse_duration_s, parse_size_bytes
 from wippy.errors import Invalid
 
 DURATION_PATTERN = r"^\s*[0-9]+(\.[0-9]+)?\s*(us|µs|ms|s|m|h|d)\s*$"
@@ -178,8 +178,8 @@ class Size:
         if size >= 2**63:
             raise reading.bad(cursor, f"{reading.name(cursor)} is larger than any memory")
         if size < self.minimum_bytes:
-            low = format_bytes(self.minimum_bytes)
-            raise reading.bad(cursor, f"{reading.name(cursor)} must be at least {low}iB")
+            low = f"{self.minimum_bytes // 1024}KiB"
+            raise reading.bad(cursor, f"{reading.name(cursor)} must be at least {low}")
         return size
 
     def schema(self) -> dict[str, Any]:
