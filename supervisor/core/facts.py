@@ -122,15 +122,20 @@ def sentence(fact: Fact) -> str:
     match fact.kind:
         case FactKind.READY:
             back = f", back in {format_duration(fact.down_s)}" if fact.down_s else ""
-            return f"up as pid {fact.os_pid}, generation {fact.generation}{back}"
+            who = f" as pid {fact.os_pid}" if fact.os_pid else ""
+            return f"up{who}, generation {fact.generation}{back}"
+        case FactKind.STOPPING:
+            return f"asked to stop: {fact.text}"
         case FactKind.EXITED if fact.reason is not None:
             who = f"pid {fact.os_pid} " if fact.os_pid else ""
             return f"{who}{reasons.sentence(fact.reason)} after {format_duration(fact.lived_s)}"
         case FactKind.DECIDED:
             return _decision(fact)
         case FactKind.GAVE_UP | FactKind.QUARANTINED if fact.reason is not None:
-            return f"{fact.text}: {reasons.sentence(fact.reason)}" if fact.text else (
-                reasons.sentence(fact.reason)
+            return (
+                f"{fact.text}: {reasons.sentence(fact.reason)}"
+                if fact.text
+                else (reasons.sentence(fact.reason))
             )
         case _:
             return fact.text or str(fact.kind).replace("_", " ")

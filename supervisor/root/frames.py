@@ -77,8 +77,10 @@ class Frames:
                     id=job.slot,
                 )
                 root.performer.relaunch_fresh(vessel, job)
-            case messages.Published(topic, payload):
-                root.chronicle.tell(FactKind.ALARM, f"{topic}: {payload}", id=job.slot)
+            case messages.Published("alarm", payload):
+                root.chronicle.tell(FactKind.ALARM, str(payload.get("text", payload)), id=job.slot)
+            case messages.Published("registry"):
+                pass  # whoever asked for the change has had its answer
             case _:
                 raise Invalid(f"{type(frame).__name__} of another generation than {job.generation}")
 
