@@ -102,9 +102,9 @@ class ControlClient:
             NotFound: The node went away meanwhile.
             Unavailable: The root died with a command that it may have done.
         """
+        root_pid = self.root_pid()
         request_id = self.send(verb)
         deadline_s = time.monotonic() + timeout_s
-        root_pid = self.root_pid()
         while (left_s := deadline_s - time.monotonic()) > 0:
             answer = self._answer_to(request_id, min(left_s, TICK_S))
             if isinstance(answer, Failure):
@@ -113,8 +113,8 @@ class ControlClient:
                 return answer
             require_node(self.run_dir)
             now_pid = self.root_pid()
-            if root_pid and now_pid and now_pid != root_pid:
-                self._resend(verb, request_id)
+            if now_pid and now_pid != root_pid:
+                self._ask_again(verb, request_id, is_lost=root_pid != 0)
             root_pid = now_pid or root_pid
         raise Timeout(_no_answer(self.run_dir, root_pid, timeout_s))
 
@@ -158,7 +158,12 @@ class ControlClient:
         return node.root_pid if node is not None and _is_alive(node.root_pid) else 0
 
     def next_update(self, wait_s: float) -> Update | None:
-        """Wait at most `wait_s` for a frame; return it if it is an update, keep it otherwise."""
+        """Return the next update: one that came while `ask` waited, or what comes within
+        `wait_s`. A reply that comes instead is kept for `drain`."""
+        for message in self._kept:
+            if isinstance(message, Update):
+                self._kept.remove(message)
+                return message
         message = self._receive(wait_s)
         if isinstance(message, Reply):
             self._keep(message)
@@ -176,13 +181,15 @@ class ControlClient:
         self._socket.send(encode(Request(id=request_id, verb=verb, who=self._who)))
         return request_id
 
-    def _resend(self, verb: Verb, request_id: int) -> None:
-        if not isinstance(verb, READING):
+    def _ask_again(self, verb: Verb, request_id: int, *, is_lost: bool) -> None:
+        """Ask the new root; a command that an old one had (`is_lost`) may not be done twice."""
+        if isinstance(verb, READING):
+            self.send(verb, request_id)
+        elif is_lost:
             raise Unavailable(
                 "the root was replaced while it worked on this; it may have been done: "
                 "see wippy-supervisor status"
             )
-        self.send(verb, request_id)
 
     def _answer_to(self, request_id: int, wait_s: float) -> Answer | None:
         message = self._receive(wait_s)

@@ -99,9 +99,9 @@ def with_essential(blueprint: Blueprint, child_id: str | None) -> Blueprint:
 
 
 def _load(config: Path, overrides: dict[str, str]) -> Blueprint:
-    from supervisor.io.files import load
+    from supervisor.cli.configuration import load_or_exit
 
-    return load(config, overrides=overrides, environ=os.environ)
+    return load_or_exit(config, as_json=False, overrides=overrides)
 
 
 def _prepare(blueprint: Blueprint, config: Path) -> Path:
