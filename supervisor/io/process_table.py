@@ -47,6 +47,7 @@ class ProcessRow(msgspec.Struct, frozen=True, kw_only=True):
         stop_signal: What asks it to stop.
         started_at_s: UTC, seconds since the epoch.
         is_foreign: A foreign program.
+        stop_timeout_s: Time it has to obey.
     """
 
     child_id: str
@@ -59,6 +60,7 @@ class ProcessRow(msgspec.Struct, frozen=True, kw_only=True):
     stop_signal: int = 15
     started_at_s: float = 0.0
     is_foreign: bool = False
+    stop_timeout_s: float = 10.0
 
 
 class NodeRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from supervisor.core.spec import Foreign, Launch
+from supervisor.core.spec import ChildSpec, Foreign
 from supervisor.io.os_process import OsProcess
 from supervisor.io.process_table import ProcessRow, ProcessTable
 from wippy.errors import WippyError
@@ -42,21 +42,20 @@ class Memory:
         self.restarts = node.restarts
         self.started_at_s = node.started_at_s
 
-    def process_started(
-        self, child_id: str, generation: int, kind: str, launch: Launch | None, process: OsProcess
-    ) -> None:
+    def process_started(self, spec: ChildSpec, generation: int, process: OsProcess) -> None:
         """Remember a process: who it is, so that nobody else is ever taken for it."""
-        is_foreign = isinstance(launch, Foreign)
+        launch = spec.launch
         row = ProcessRow(
-            child_id=child_id,
+            child_id=spec.id,
             generation=generation,
             boot_id=process.identity.boot_id,
             pid=process.pid,
             start_ticks=process.identity.start_ticks,
-            kind=kind,
+            kind=spec.kind,
             stop_signal=launch.stop_signal if isinstance(launch, Foreign) else 15,
             started_at_s=time.time(),
-            is_foreign=is_foreign,
+            is_foreign=isinstance(launch, Foreign),
+            stop_timeout_s=spec.lifecycle.stop_timeout_s,
         )
         self._write(lambda: self._table.put(row))
 

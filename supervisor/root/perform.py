@@ -139,7 +139,8 @@ class Performer:
             root.loop.call_soon(root.feed, steps.Died(FORKSERVER_ID, generation, Lost()))
             return
         root.loop.add_reader(self._server.fileno(), self._server_ended, self._server, generation)
-        root.memory.process_started(FORKSERVER_ID, generation, "system", None, self._server)
+        spec = self._child(FORKSERVER_ID).spec
+        root.memory.process_started(spec, generation, self._server)
         root.loop.call_soon(root.feed, steps.Launched(FORKSERVER_ID, generation, pid))
         root.fleet.make_spare()  # its Hello says that the server serves
 
@@ -160,9 +161,7 @@ class Performer:
             return
         child = root.tree.child(job.slot)
         if vessel.process is not None and child is not None:
-            root.memory.process_started(
-                job.slot, job.generation, child.spec.kind, child.spec.launch, vessel.process
-            )
+            root.memory.process_started(child.spec, job.generation, vessel.process)
         root.feed(steps.Launched(job.slot, job.generation, vessel.pid))
         if isinstance(job, ExecJob) and child is not None:
             root.probing.begin(vessel, job, self.log_offsets.get(job.slot, 0))
@@ -293,10 +292,8 @@ class Performer:
 def _wants_output(child: Child, reason: ExitReason) -> bool:
     if child.intent is Intent.HUNG:
         return True
-    return (
-        (child.state is State.STARTING
-        and child.intent is Intent.NONE)
-        or (child.intent is Intent.START_TIMEOUT and is_abnormal(reason))
+    return (child.state is State.STARTING and child.intent is Intent.NONE) or (
+        child.intent is Intent.START_TIMEOUT and is_abnormal(reason)
     )
 
 

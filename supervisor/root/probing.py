@@ -19,6 +19,8 @@ from wippy.errors import WippyError
 if TYPE_CHECKING:
     from supervisor.root.root import Root
 
+OWN_TITLE = b"wippy: "
+"""How the command line of our Pythons begins (setproctitle); that of a program does not."""
 FOLDER = "n"
 """Folder of the notify sockets within the run folder: short, for the path's limit."""
 
@@ -66,6 +68,8 @@ class Probing:
     async def _probe(self, vessel: Vessel, job: ExecJob, probe: Probe, log_offset: int) -> None:
         root = self._root
         await self._executed(vessel)
+        if not _is_executed(vessel.pid):
+            return  # it was no exec that closed the pipe, but its end, which is told elsewhere
         notify = self._sockets.get(job.slot)
         if notify is not None:
             notify.session_id = vessel.pid
@@ -95,3 +99,12 @@ class Probing:
             await executed.wait()
         finally:
             self._root.loop.remove_reader(fd)
+
+
+def _is_executed(pid: int) -> bool:
+    """Say whether `pid` is now another program than our Python; a dying one has no command line."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return bool(command) and not command.startswith(OWN_TITLE)

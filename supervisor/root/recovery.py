@@ -20,8 +20,8 @@ from supervisor.io.os_process import Identity, OsProcess, session_members
 from supervisor.io.process_table import ProcessRow, ProcessTable
 from supervisor.io.subreaper import reap
 
-GRACE_S = 6.0
-"""A little more than `orphan_timeout`'s default: in-order stops get their time."""
+MAX_GRACE_S = 10.0
+"""However long their stop timeouts are: nothing runs while leftovers are waited for."""
 KILL_WAIT_S = 5.0
 
 
@@ -50,7 +50,7 @@ class Recovered(msgspec.Struct, frozen=True):
         return text
 
 
-def end_leftovers(table: ProcessTable, grace_s: float = GRACE_S) -> Recovered:
+def end_leftovers(table: ProcessTable, max_grace_s: float = MAX_GRACE_S) -> Recovered:
     """End what the table names and what is still the same process; clear the table."""
     rows = table.rows()
     living = {row.pid: held for row in rows if (held := _hold(row)) is not None}
@@ -58,11 +58,7 @@ def end_leftovers(table: ProcessTable, grace_s: float = GRACE_S) -> Recovered:
         if row.is_foreign and row.pid in living:
             living[row.pid].signal(row.stop_signal)
     found = len(living)
-    _wait_for(living, grace_s)
-    killed = len(living)
-    for process in living.values():
-        process.signal_group(signal.SIGKILL)
-        process.signal(signal.SIGKILL)
+    killed = _see_off(rows, living, max_grace_s)
     _end_sessions(rows)
     _wait_for(living, KILL_WAIT_S)
     for row in rows:
@@ -70,6 +66,20 @@ def end_leftovers(table: ProcessTable, grace_s: float = GRACE_S) -> Recovered:
             table.delete(row.child_id, row.generation)
     stuck = tuple(row.child_id for row in rows if row.pid in living)
     return Recovered(found=found, killed=killed, survivors=tuple(living), stuck_ids=stuck)
+
+
+def _see_off(rows: list[ProcessRow], living: dict[int, OsProcess], max_grace_s: float) -> int:
+    """Wait for each as long as it may take to stop, then kill it; return how many were killed."""
+    begun_s = time.monotonic()
+    killed = 0
+    for row in sorted(rows, key=lambda row: row.stop_timeout_s):
+        due_s = begun_s + min(row.stop_timeout_s, max_grace_s)
+        _wait_for(living, due_s - time.monotonic())
+        if row.pid in living:
+            killed += 1
+            living[row.pid].signal_group(signal.SIGKILL)
+            living[row.pid].signal(signal.SIGKILL)
+    return killed
 
 
 def _hold(row: ProcessRow) -> OsProcess | None:
@@ -84,16 +94,18 @@ def _hold(row: ProcessRow) -> OsProcess | None:
 def _wait_for(living: dict[int, OsProcess], timeout_s: float) -> None:
     """Wait until all have ended; those that have are taken out."""
     deadline_s = time.monotonic() + timeout_s
-    while living and (left_s := deadline_s - time.monotonic()) > 0:
+    while living:
         poller = select.poll()
         for process in living.values():
             poller.register(process.fileno(), select.POLLIN)
-        poller.poll(left_s * 1000)
+        poller.poll(max(0.0, deadline_s - time.monotonic()) * 1000)
         for pid, process in list(living.items()):
             if process.has_ended():
                 reap(process)
                 process.close()
                 del living[pid]
+        if time.monotonic() >= deadline_s:
+            return
 
 
 def _end_sessions(rows: list[ProcessRow]) -> None:
