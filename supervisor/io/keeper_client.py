@@ -278,11 +278,14 @@ class KeeperClient:
         sent.answered.add_done_callback(lambda done: self._batch_answered(request_id, done))
 
     def _fitting_batch(self) -> tuple[int, bytes]:
-        """Return how many of the first facts go into one frame, and the frame."""
+        """Return how many of the first facts go into one frame, and the frame; 0 if none can."""
         count = min(len(self._facts), MAX_BATCH)
         while count:
-            body = encode(AppendHistory(self._run_id, tuple(islice(self._facts, count))))
-            if len(body) <= MAX_FRAME_BYTES:
+            try:
+                body = encode(AppendHistory(self._run_id, tuple(islice(self._facts, count))))
+            except (ValueError, OverflowError):
+                body = None  # text with lone surrogates is no UTF-8
+            if body is not None and len(body) <= MAX_FRAME_BYTES:
                 return count, body
             count //= 2
         return 0, b""

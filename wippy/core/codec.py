@@ -41,5 +41,5 @@ class FrameDecoder(Generic[T]):
             raise Invalid(f"a frame of {len(frame)} bytes; at most {MAX_FRAME_BYTES} are accepted")
         try:
             return self._decoder.decode(frame)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Invalid(f"malformed frame: {error}") from error

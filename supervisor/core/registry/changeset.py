@@ -117,7 +117,7 @@ def preview(value: bytes | None) -> str:
 def _text(value: bytes) -> str:
     try:
         data = msgspec.msgpack.decode(value)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return value.decode(errors="replace")
     # A number or a word of one byte is a msgpack value too: then the text is what was meant.
     return repr(data) if isinstance(data, dict | list) else value.decode(errors="replace")
