@@ -86,9 +86,7 @@ def _uptime(row: Row, elapsed_s: float) -> Cell:
 
 def uptime(seconds: float) -> str:
     """Return an uptime in whole seconds at least: what ticks needs no tenths."""
-    return (
-        "0s" if seconds < 1 else format_duration(float(int(seconds)) if seconds < 60 else seconds)
-    )
+    return f"{int(seconds)}s" if seconds < 60 else format_duration(seconds)
 
 
 def _restarts(row: Row, _: float) -> Cell:

@@ -16,7 +16,7 @@ from wippy.core.units import format_duration
 MAX_FACTS = 40
 """The last lives are what someone asks for; `events` has the rest."""
 MAX_OUTPUT_LINES = 20
-MIN_WIDTH = 20
+MIN_WIDTH = 24
 _TIME_WIDTH = 14
 """Sign, time of day and gap in front of each fact."""
 
@@ -33,7 +33,7 @@ def render_why(
 
     Args:
         why: What the root answered.
-        width: Cells of the terminal; narrower than 20 counts as 20.
+        width: Cells of the terminal; narrower than 24 counts as 24.
         color: With ANSI codes; otherwise plain text.
         ascii_only: Nothing but ASCII.
         utc_offset_s: Of the reader's time zone.
@@ -78,7 +78,7 @@ def _headline(row: Row, ancestors: tuple[Row, ...], width: int) -> list[Line]:
         lines = [[*first, styled(f"  {rest}")]]
     else:
         lines = [[styled(fit(f"{row.id}  {word}", width).rstrip(), "bold")]]
-        lines += [[styled(piece)] for piece in wrap(rest, width)] if rest else []
+        lines += [[styled(piece)] for piece in _prose(rest, width)] if rest else []
     notes = [row.detail] if row.detail else []
     if row.caused_by:
         notes.append(f"going down because of {row.caused_by}")

@@ -1,6 +1,6 @@
 """A root that is none: a ROUTER in a thread that answers with the real frames and plays a node.
 
-`python -m tests.tui.fake_root RUN_DIR [ROWS]` starts one to look at by hand.
+`python tests/tui/tui_root.py RUN_DIR [ROWS]` starts one to look at by hand.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 import zmq
+from tui_nodes import big, shop, with_row
 
 from supervisor.core.facts import Fact, FactKind
 from supervisor.core.requests import (
@@ -31,7 +32,6 @@ from supervisor.core.requests import (
     from_client,
 )
 from supervisor.core.view import NodeView, State
-from tests.tui.nodes import big, shop, with_row
 from wippy.core.codec import encode
 from wippy.core.reasons import Signal
 from wippy.errors import Failure, NotFound
