@@ -51,17 +51,20 @@ MAX_SOCKET_PATH_BYTES = 107
 SOCKET_NAME = "forkserver"
 
 _LISTENER_FD, _ALIVE_FD = 3, 4
-_SERVE = f"""\
-import importlib, traceback
+_SERVE = """\
+import importlib, os, traceback
 from multiprocess.forkserver import main
+os.environ.pop("PYTHONPATH")
+os.environ.update({own_path!r})
 try:
-    importlib.import_module({PRELOAD!r})
+    importlib.import_module({preload!r})
 except Exception:
     traceback.print_exc()
-main({_LISTENER_FD}, {_ALIVE_FD}, [])
+main({listener_fd}, {alive_fd}, [])
 """
 """The server's program. An import that fails is told on its stderr, which multiprocess itself
-swallows; the server serves all the same, and `Hello.preloaded` is then false."""
+swallows; the server serves all the same, and `Hello.preloaded` is then false. PYTHONPATH was for
+its own start: what it forks, foreign programs above all, gets the root's own back."""
 
 _NUMBER = struct.Struct("q")
 
@@ -186,7 +189,7 @@ class Forkserver:
             return os.posix_spawn(
                 sys.executable,
                 # -P: what lies in the current folder must not stand in for a module of ours.
-                [sys.executable, "-P", "-c", _SERVE],
+                [sys.executable, "-P", "-c", _program()],
                 {**os.environ, **self._environment},
                 file_actions=actions,
                 setsid=True,  # no ^C, no hangup, no job control of the root's terminal
@@ -212,16 +215,17 @@ class Forkserver:
 class Fork:
     """One requested child: its pid, later its exit status.
 
-    `status_fd` becomes readable when there is something for `read`. `data_fd` stays open for as
-    long as the child matters: its other end is the child's `parent_sentinel`, which so ends with
-    the root, whatever pid the root had.
+    `status_fd` becomes readable when there is something for `read`. `data_fd` is closed as soon as
+    the pid is there: until then, closing the fork withdraws it. (Children watch the root by its
+    pidfd; a pipe kept open as their `parent_sentinel` would cost the root a descriptor for each.)
 
     Attributes:
         status_fd: Non-blocking; watch it for reading until `is_closed`.
-        data_fd: The end of the pipe that carries the birth; -1 once closed.
+        data_fd: The end of the pipe that carries the birth; -1 once the child exists.
         pid: OS pid, None until the server has forked.
         returncode: Exit status, or minus the signal's number; None until the child has ended.
-        is_closed: Nothing more will come: with `returncode` None, the server died.
+        is_closed: Nothing more will come: with `returncode` None, the server died (its own pidfd
+            may say so a moment later).
     """
 
     def __init__(self, *, status_fd: int, data_fd: int) -> None:
@@ -265,22 +269,33 @@ class Fork:
     def close(self) -> None:
         """Give the descriptors back; what was not forked yet will not live. May be repeated."""
         if self.data_fd >= 0:
-            if self.pid is None:
-                _drain(self.data_fd)
-            os.close(self.data_fd)
-            self.data_fd = -1
+            _drain(self.data_fd)
+            self._close_data()
         if self.status_fd >= 0:
             os.close(self.status_fd)
             self.status_fd = -1
         self.is_closed = True
 
+    def _close_data(self) -> None:
+        if self.data_fd >= 0:
+            os.close(self.data_fd)
+            self.data_fd = -1
+
     def _take(self, number: int) -> None:
         if self.pid is None:
             self.pid = number
+            self._close_data()
         elif self.returncode is None:
             self.returncode = number
         else:
             raise Internal(f"the forkserver sent a third number for pid {self.pid}: {number}")
+
+
+def _program() -> str:
+    own_path = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+    return _SERVE.format(
+        own_path=own_path, preload=PRELOAD, listener_fd=_LISTENER_FD, alive_fd=_ALIVE_FD
+    )
 
 
 def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:

@@ -176,17 +176,29 @@ def test_the_server_has_its_own_environment_session_and_no_tracker(server: Serve
     assert os.getsid(process.pid) == process.pid
 
 
-def test_the_sentinel_of_a_child_ends_with_its_fork_and_not_before(server: Server) -> None:
+def test_a_child_that_exists_costs_one_descriptor(server: Server) -> None:
     server.start()
-    source = "import select, os; os.read(parent_sentinel, 1); status = 5"
-    fork, _ = server.born(source)
-    other, _ = server.born(source)
-    os.close(fork.data_fd)
-    fork.data_fd = -1
+    before = len(os.listdir("/proc/self/fd"))
+    fork = server.fork("import signal; signal.pause()")
+    read_until(fork, lambda: fork.pid is not None)
+    assert len(os.listdir("/proc/self/fd")) == before + 1
+    assert fork.pid is not None
+    os.kill(fork.pid, signal.SIGKILL)
     wait_returncode(fork)
-    assert fork.returncode == 5
-    other.read()
-    assert other.returncode is None
+
+
+def test_children_get_the_python_path_of_the_root_and_not_that_of_the_server(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "import os; print('path', os.environ.get('PYTHONPATH'), flush=True)"
+    monkeypatch.setenv("PYTHONPATH", "/of/the/root")
+    server.start()
+    wait_returncode(server.fork(source))
+    server.forkserver.stop()
+    monkeypatch.delenv("PYTHONPATH")
+    server.start()
+    wait_returncode(server.fork(source))
+    assert server.log.read_text().split("\n") == ["path /of/the/root", "path None", ""]
 
 
 def test_children_survive_a_killed_server_and_their_status_pipes_end(server: Server) -> None:
