@@ -36,7 +36,9 @@ def start_forkserver(preload: str = "", path: str = "") -> ForkServer:
     """Return a running forkserver with the runtime, and the user modules `preload`, loaded."""
     changes = {"WIPPY_FORKSERVER": "1", "WIPPY_NODE": "test", "WIPPY_PRELOAD": preload}
     changes["PYTHONPATH"] = os.pathsep.join(
-        part for part in (path, str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")) if part
+        part
+        for part in (path, str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))
+        if part
     )
     before = dict(os.environ)
     server = ForkServer()

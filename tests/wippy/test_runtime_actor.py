@@ -322,6 +322,4 @@ def test_actor_is_known_in_threads_that_user_code_starts(root: FakeRoot) -> None
     )
     child.expect(Ready)
     assert child.ended() == Normal()
-    assert root.log().endswith(
-        " info app:actor test/app:actor.3/0 hello by=app:actor\n"
-    )
+    assert root.log().endswith(" info app:actor test/app:actor.3/0 hello by=app:actor\n")

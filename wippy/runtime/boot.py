@@ -62,10 +62,11 @@ def run(birth: bytes, parent_sentinel: int) -> int:
 
     Args:
         birth: An encoded `Birth`.
-        parent_sentinel: A descriptor of the forkserver's protocol that is not needed here.
+        parent_sentinel: A descriptor of the forkserver's protocol; its closing tells the root that
+            the process has exec'ed or ended, so it is left open.
     """
     born = messages.birth.decode(birth)
-    _leave_family(parent_sentinel)
+    _leave_family()
     return Life(born).run()
 
 
@@ -180,11 +181,11 @@ class Life:
             judge.report(error)
 
 
-def _leave_family(parent_sentinel: int) -> None:
+def _leave_family() -> None:
     """Be nobody's: own session and process group, nothing of the forkserver's kept open."""
     os.setsid()
+    # `parent_sentinel` stays open until exec or exit closes it: that is how the root sees either.
     for fd in (
-        parent_sentinel,
         # While a child holds this one, the forkserver does not see that the root is gone.
         forkserver._forkserver._forkserver_alive_fd,
         resource_tracker._resource_tracker._fd,

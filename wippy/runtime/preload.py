@@ -49,13 +49,14 @@ def prepare_image() -> None:
 def preload_user_modules(names: list[str]) -> None:
     """Import `names` and remember their files; what fails is written to stderr and remembered."""
     for name in names:
-        began_ns = time.time_ns()
+        began_ns, known = time.time_ns(), frozenset(sys.modules)
         try:
             importlib.import_module(name)
-            freshness.record(name, began_ns=began_ns)
+            freshness.record(name, known=known, began_ns=began_ns)
         except BaseException:  # noqa: BLE001  # the boundary to user code: a forkserver must live
             output.complain(f"cannot preload {name}:\n{traceback.format_exc()}")
             freshness.preloaded.failed.append(name)
+            freshness.forget(known)
 
 
 def become_forkserver() -> None:
