@@ -16,6 +16,7 @@ class ExitCode(enum.IntEnum):
     NOT_ALL_UP = 3  # status
     NOT_FOUND = 4  # no such id, or no node to be reached
     GAVE_UP = 69  # the runtime gave up (EX_UNAVAILABLE)
+    ROOT_KEEPS_DYING = 70  # the guardian gave up (EX_SOFTWARE)
     STATE_IN_USE = 75  # another runtime holds the state folder (EX_TEMPFAIL)
     CONFIG = 78  # EX_CONFIG
     INTERRUPTED = 130  # ^C

@@ -6,6 +6,7 @@ only for `--help` and for completion.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
@@ -105,7 +106,7 @@ def load_verb(verb: str) -> Any:
     module = importlib.import_module(f"supervisor.cli.commands.{verb}")
     function: Callable[..., None] = getattr(module, verb)
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
-    single.command(verb)(function)
+    single.command(verb)(_ending_quietly(function))
     command = typer.main.get_command(single)
     command.help = readable_help(command.help or "")
     return command
@@ -144,6 +145,20 @@ def _nothing() -> None:
 
 
 _nothing.__doc__ = None
+
+
+def _ending_quietly(function: Callable[..., None]) -> Callable[..., None]:
+    """Return the verb, ending with the code of a broken pipe where click would say 1."""
+
+    @functools.wraps(function)
+    def verb(*args: Any, **kwargs: Any) -> None:
+        try:
+            function(*args, **kwargs)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise typer.Exit(_broken_pipe()) from None
+
+    return verb
 
 
 def _status(code: object) -> int:
