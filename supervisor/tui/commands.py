@@ -14,7 +14,8 @@ Step = tuple[Model, tuple[Effect, ...]]
 
 
 def signal_menu(model: Model, now_s: float) -> Step:
-    """`K`: open the menu of signals."""
+    """`K`: open the menu of signals. Whom they are for is decided now: a row that goes away while
+    the menu is open must not let its neighbour take the signal."""
     if model.is_read_only:
         return _refused(model, now_s), ()
     row = selected_row(model)
@@ -23,7 +24,7 @@ def signal_menu(model: Model, now_s: float) -> Step:
     if not model.tagged and not row.os_pid:
         text = f"{row.id} has no process of its own to signal; pick one below it"
         return say(model, text, now_s, tone=Tone.ERROR), ()
-    return change(model, mode=Mode.SIGNAL, signal_at=0), ()
+    return change(model, mode=Mode.SIGNAL, signal_at=0, signal_for=tuple(targets(model))), ()
 
 
 def asks(word: str, verb: Callable[[str], Verb]) -> Callable[[Model, float], Step]:

@@ -89,9 +89,15 @@ def answered(model: Model, request_id: int, answer: Answer, now_s: float) -> Mod
         case Failure(message=message):
             what = f"{post.label}: {message}" if post.label else message
             return say(model, what, now_s, tone=Tone.ERROR)
-        case Done(text=text) if post.label:
+        case Done(text=text) if post.label and not _is_told_an_error(model, now_s):
             return say(model, f"{post.label}: {text or 'done'}", now_s, tone=Tone.GOOD)
     return model
+
+
+def _is_told_an_error(model: Model, now_s: float) -> bool:
+    """One of several commands that fails must not be hidden by the next that succeeds."""
+    told = model.message
+    return told is not None and told.tone is Tone.ERROR and told.until_s > now_s
 
 
 def log_came(model: Model, path: str, lines: tuple[str, ...], note: str = "") -> Model:

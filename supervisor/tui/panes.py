@@ -124,6 +124,8 @@ def _fields(row: Row, model: Model, look: Look) -> list[tuple[str, str]]:
         ("kind", str(row.kind)),
         ("state", f"{columns.glyph(row)} {columns.state_word(row)}"),
         ("detail", row.detail),
+        ("last exit", reasons.sentence(row.last_exit) if row.last_exit else ""),
+        ("next try in", format_duration(row.next_try_s) if row.next_try_s else ""),
         ("because of", row.caused_by),
         ("crash loop", "its last lives were all too short" if row.is_crash_loop else ""),
         ("parent", row.parent),
@@ -132,8 +134,6 @@ def _fields(row: Row, model: Model, look: Look) -> list[tuple[str, str]]:
         ("uptime", format_duration(row.uptime_s) if row.uptime_s else ""),
         ("restarts", f"{row.restarts}, {row.restarts_last_minute} in the last minute"),
         ("strategy", columns.strategy(row) if row.strategy else ""),
-        ("last exit", reasons.sentence(row.last_exit) if row.last_exit else ""),
-        ("next try in", format_duration(row.next_try_s) if row.next_try_s else ""),
         ("cpu", "" if row.cpu_percent is None else f"{row.cpu_percent:.1f} % of a core"),
         ("memory", "" if row.memory_bytes is None else format_bytes(row.memory_bytes)),
         ("heartbeat", _age(row.heartbeat_age_s)),
@@ -182,12 +182,9 @@ def _signals(model: Model) -> list[Line]:
 
 
 def _signal_title(model: Model) -> str:
-    if len(model.tagged) > 1:
-        return f"signal to {len(model.tagged)} tagged rows"
-    row = selected_row(model)
-    if model.tagged or row is None:
-        return f"signal to {', '.join(model.tagged)}"
-    return f"signal to {row.id} (pid {row.os_pid})"
+    rows = model.view.rows if model.view else ()
+    pids = [f"{row.id} (pid {row.os_pid})" for row in rows if row.id in model.signal_for]
+    return f"signal to {', '.join(pids) or 'nobody: gone meanwhile'}"
 
 
 _BODIES = {

@@ -10,7 +10,7 @@ import msgspec
 from supervisor.core.requests import Kill, Restart, Start, Stop
 from supervisor.core.view import is_settled_well
 from supervisor.tui import outline
-from supervisor.tui.commands import Step, asks, command, signal_menu
+from supervisor.tui.commands import Step, asks, signal_menu
 from supervisor.tui.look import Look
 from supervisor.tui.model import shown, stopping
 from supervisor.tui.panes import AT_END, body
@@ -20,6 +20,7 @@ from supervisor.tui.state import (
     Mode,
     Model,
     Pane,
+    Post,
     Redraw,
     Suspend,
     Tone,
@@ -90,8 +91,8 @@ def _in_signal(model: Model, key: str, now_s: float) -> Step:
             return change(model, signal_at=(model.signal_at + 1) % count), ()
         case "enter":
             name, number, _ = SIGNALS[model.signal_at]
-            model = change(model, mode=Mode.TREE)
-            return command(model, f"SIG{name} to", lambda id: Kill(id, number), now_s)
+            posts = [Post(Kill(id, number), f"SIG{name} to {id}") for id in model.signal_for]
+            return change(model, mode=Mode.TREE, tagged=frozenset()), tuple(posts)
         case _ if key.isdigit() and 1 <= int(key) <= count:
             return change(model, signal_at=int(key) - 1), ()
         case "esc" | "q" | "ctrl-c" | "K":

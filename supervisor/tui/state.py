@@ -100,7 +100,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
             it is scrolled back from its natural end.
         pane_pattern: Only lines of the pane that contain it.
         typed: The pattern while it is typed.
-        signal_at: Line of the signal menu.
+        signal_at, signal_for: Line of the signal menu, and whom the signal is for.
         confirm: What is sent when the question is answered with yes; `question` is its text.
         pending: Requests without an answer, by id.
         why, why_asked, why_at_s, is_why_stale: Answer shown, what was asked, when, and whether
@@ -138,6 +138,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     pane_pattern: str = ""
     typed: str = ""
     signal_at: int = 0
+    signal_for: tuple[str, ...] = ()
     confirm: tuple[Post, ...] = ()
     question: str = ""
     message: Message | None = None

@@ -3,6 +3,8 @@ same lines."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from supervisor.core.facts import Fact, FactKind, Level, level, sentence
 from supervisor.core.requests import WhyView
 from supervisor.core.view import Row
@@ -13,10 +15,11 @@ from wippy.core import reasons
 from wippy.core.reasons import Error, ExitReason, GaveUp, Hung, StartFailed
 from wippy.core.units import format_duration
 
-MAX_FACTS = 40
+MAX_FACTS = 20
 """The last lives are what someone asks for; `events` has the rest."""
 MAX_OUTPUT_LINES = 20
 MIN_WIDTH = 24
+_AHEAD_WIDTH = 12
 _TIME_WIDTH = 14
 """Sign, time of day and gap in front of each fact."""
 
@@ -50,8 +53,8 @@ def why_lines(why: WhyView, width: int, *, utc_offset_s: float = 0.0) -> list[Li
     width = max(width, MIN_WIDTH)
     row = why.view.rows[-1] if why.view.rows else None
     lines = _headline(row, why.view.rows[:-1], width) if row else []
-    lines += _section("What happens next", why.next, width)
-    lines += _section("If it dies", why.if_dies, width)
+    ahead = (("next", why.next), ("if it dies", why.if_dies))
+    lines += [[], *_ahead(ahead, width)] if why.next or why.if_dies else []
     lines += _past(why.facts, width, utc_offset_s)
     if row is not None and row.last_exit is not None:
         lines += _evidence(row.last_exit, width)
@@ -100,11 +103,18 @@ def _title(text: str) -> list[Line]:
     return [[], [styled(text, "bold")]]
 
 
-def _section(title: str, text: str, width: int) -> list[Line]:
-    if not text:
-        return []
-    pieces = [piece for each in text.splitlines() for piece in _prose(each, width - 2)]
-    return _title(title) + [[styled("  " + piece)] for piece in pieces]
+def _ahead(parts: Sequence[tuple[str, str]], width: int) -> list[Line]:
+    """Return what is going to happen, and what would, beside their names."""
+    lines: list[Line] = []
+    for name, text in parts:
+        room = width - _AHEAD_WIDTH
+        pieces = [piece for each in text.splitlines() for piece in _prose(each, room)]
+        heads = [name] + [""] * len(pieces)
+        lines += [
+            [styled(fit(head, _AHEAD_WIDTH), "bold"), styled(piece)]
+            for head, piece in zip(heads, pieces, strict=False)
+        ]
+    return lines
 
 
 def _past(facts: tuple[Fact, ...], width: int, utc_offset_s: float) -> list[Line]:

@@ -137,6 +137,15 @@ def test_an_error_is_a_message_and_nothing_more() -> None:
     assert (shown.message.text, shown.message.tone) == ("stop app:x: no such child", Tone.ERROR)
 
 
+def test_an_error_among_several_answers_is_not_hidden_by_a_success() -> None:
+    shown = model.posted(looking(), 7, Post(Stop("app:x"), "stop app:x"), NOW_S)
+    shown = model.posted(shown, 8, Post(Stop("app:y"), "stop app:y"), NOW_S)
+    shown = model.answered(shown, 7, Failure.of(NotFound("no such child")), NOW_S)
+    shown = model.answered(shown, 8, Done("stopped"), NOW_S)
+    assert shown.message is not None
+    assert "no such child" in shown.message.text
+
+
 def test_an_answer_nobody_asked_for_is_harmless() -> None:
     assert model.answered(looking(), 99, Done("?"), NOW_S).message is None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -142,6 +143,20 @@ def test_the_menu_stays_with_its_row_although_others_vanish() -> None:
     shown, _ = typed(at("app:redis"), "K", "j")
     shown = model.view_came(shown, with_row(shop(), "app:left", os_pid=0), NOW_S)
     assert verbs(typed(shown, "enter")[1]) == [Kill("app:redis", 2)]
+
+
+def test_a_row_that_vanishes_under_the_menu_does_not_leave_its_signal_to_its_neighbour() -> None:
+    shown, _ = typed(at("app:once", with_row(shop(), "app:once", os_pid=77)), "K")
+    gone = msgspec.structs.replace(shop(), rows=shop().rows[:-1])
+    shown = model.view_came(shown, gone, NOW_S)
+    assert shown.selected == "app:held"
+    assert verbs(typed(shown, "enter")[1]) == [Kill("app:once", 15)]
+
+
+def test_a_signal_is_for_all_tagged_rows() -> None:
+    shown, effects = typed(at("app:left"), "space", "space", "K", "4", "enter")
+    assert verbs(effects) == [Kill("app:left", 9), Kill("app:right", 9)]
+    assert shown.tagged == frozenset()
 
 
 @pytest.mark.parametrize("key", ["esc", "q", "ctrl-c"])

@@ -32,7 +32,7 @@ def test_one_screen_tells_present_future_and_past() -> None:
     text = "\n".join(render_why(why(Signal(9)), 80))
     for part in (
         "app:db_proxy", "● up", "below app:ingest (rest_for_one 2/3 in 10s)",
-        "What happens next", "Nothing is due.", "If it dies", "What happened",
+        "next        Nothing is due.", "if it dies  app:worker", "What happened",
         "killed by SIGKILL after 3.2s", "with app:worker, app:reporter (2 of 3 restarts",
         "back in 9ms", "Last output", "  lost",
     ):  # fmt: skip
