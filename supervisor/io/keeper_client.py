@@ -331,6 +331,9 @@ class KeeperClient:
 
     def _connect(self, run_dir: Path) -> None:
         self._socket.setsockopt(zmq.PROBE_ROUTER, 1)
+        # A connection keeps nothing for the next one, which we fill ourselves; and libzmq probes
+        # anew only where it makes the pipe anew.
+        self._socket.setsockopt(zmq.IMMEDIATE, 1)
         self._socket.setsockopt(zmq.RECONNECT_IVL, 20)
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from supervisor.io.lmdb_env import Format, LmdbEnv
+from supervisor.io.lmdb_errors import explain
 from supervisor.io.lmdb_tx import Tx
 from wippy.errors import Internal, Invalid, WippyError
 
@@ -180,19 +181,28 @@ class ProcessTable:
         opening = self._folder / OPENING_FILE
         if opening.exists():
             raise Invalid("the process that opened it before died at it")
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        opening.touch()
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            opening.touch()
+            try:
+                env = self._open_checked()
+            finally:
+                opening.unlink()
+            (self._folder / BOOT_FILE).write_text(boot_id)
+        except OSError as error:
+            raise explain(error, self._folder) from error
+        return env
+
+    def _open_checked(self) -> LmdbEnv:
         env = LmdbEnv(self._folder, RUN_FORMAT, is_synced=False, map_bytes=FIRST_MAP_BYTES)
         try:
             env.read(_check_rows)
-            (self._folder / BOOT_FILE).write_text(boot_id)
-        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        except (msgspec.DecodeError, ValueError) as error:
             env.close()
             raise Invalid(f"a row cannot be read: {error}") from error
         except WippyError:
             env.close()
             raise
-        opening.unlink()
         return env
 
     def _discard_other_boot(self, boot_id: str) -> None:
@@ -205,8 +215,12 @@ class ProcessTable:
 
     def _put_aside(self, why: str) -> None:
         aside = self._folder.with_name(self._folder.name + DAMAGED_SUFFIX)
-        shutil.rmtree(aside, ignore_errors=True)
-        self._folder.rename(aside)
+        try:
+            if aside.is_dir():
+                shutil.rmtree(aside)
+            self._folder.rename(aside)
+        except OSError as error:
+            raise explain(error, self._folder) from error
         self.lost = (
             f"the process table could not be read ({why}); it is now {aside}, a new one was begun: "
             "processes of an earlier root are not known any more"
