@@ -146,12 +146,12 @@ def find_module(name: str, folder: str) -> ModuleSpec | None:
     """
     top, *inner = name.split(".")
     spec = PathFinder.find_spec(top, [folder, *sys.path]) or _elsewhere(top)
-    path = top
     for part in inner:
         if spec is None or spec.submodule_search_locations is None:
             return None
-        path = f"{path}.{part}"
-        spec = PathFinder.find_spec(path, list(spec.submodule_search_locations))
+        # By its last name only: with the full one, Python looks its packages up among what is
+        # imported, and nothing is.
+        spec = PathFinder.find_spec(part, list(spec.submodule_search_locations))
     return spec
 
 

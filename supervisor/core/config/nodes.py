@@ -132,4 +132,6 @@ def resolve(text: str) -> Atom:
         return int(text)
     if _BASED.fullmatch(text):
         return int(text[2:], 8 if text[1] == "o" else 16)
-    return float(text) if _FLOAT.fullmatch(text) else text
+    # A whole number with more digits than any field takes stays text: int() would take its time.
+    is_float = _FLOAT.fullmatch(text) is not None and not text.lstrip("+-").isdigit()
+    return float(text) if is_float else text

@@ -50,13 +50,21 @@ def inspect(source: bytes | str, name: str) -> Names | Broken:
             tree = ast.parse(source, name)
             compile(tree, name, "exec", dont_inherit=True)
     except SyntaxError as error:
-        text = (error.text or "").rstrip("\n")
-        return Broken(error.msg or "invalid syntax", error.lineno or 0, error.offset or 0, text)
+        line = error.lineno or 0
+        text = error.text or _line(source, line)  # the compiler proper knows no text
+        message = error.msg or "invalid syntax"
+        return Broken(message, line, error.offset or 0, text.rstrip("\r\n"))
     except (ValueError, RecursionError, MemoryError) as error:
         return Broken(str(error) or "too deeply nested")
     found: dict[str, Signature | None] = {}
     is_open = _collect(tree.body, found)
     return Names(found, is_open or "__getattr__" in found)
+
+
+def _line(source: bytes | str, number: int) -> str:
+    text = source.decode("utf-8", "replace") if isinstance(source, bytes) else source
+    lines = text.splitlines()
+    return lines[number - 1] if 0 < number <= len(lines) else ""
 
 
 def _collect(body: list[ast.stmt], found: dict[str, Signature | None]) -> bool:
