@@ -7,7 +7,7 @@
     └── every service, host and supervisor that no supervisor lists, in the order of the files;
         each requires wippy:system
 
-`order` judges whether everything in it can start.
+`order.start_order` says in which order it starts, or what keeps it from starting.
 """
 
 from __future__ import annotations

@@ -7,23 +7,7 @@ from typing import Any
 
 from supervisor.core.config.nodes import Cursor
 from supervisor.core.config.reading import Reading, Role
-from supervisor.core.config.shapes import (
-    Choice,
-    Data,
-    DataMap,
-    Duration,
-    Field,
-    Flag,
-    Judged,
-    Link,
-    ListOf,
-    MapOf,
-    Real,
-    Size,
-    Table,
-    Whole,
-    Word,
-)
+from supervisor.core.config.shapes import Choice, Duration, Flag, Link, Real, Size, Whole, Word
 from supervisor.core.config.special import (
     Command,
     Dotted,
@@ -33,6 +17,7 @@ from supervisor.core.config.special import (
     StopSignal,
     Umask,
 )
+from supervisor.core.config.tables import Data, DataMap, Field, Judged, ListOf, MapOf, Table
 from supervisor.core.spec import (
     AutoShutdown,
     Code,

@@ -12,7 +12,8 @@ from supervisor.core.config import nodes
 from supervisor.core.config.nodes import Cursor, Scalar, Style, describe, shorten
 from supervisor.core.config.problems import did_you_mean
 from supervisor.core.config.reading import Reading
-from supervisor.core.config.shapes import Duration, Field, ListOf, Table, Text, Word
+from supervisor.core.config.shapes import Duration, Text, Word
+from supervisor.core.config.tables import Field, ListOf, Table
 from supervisor.core.spec import Probe, ProbeKind
 from wippy.core.reasons import SIGNAL_NAMES
 
