@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from supervisor.io.os_process import OsProcess, all_pids, read_stat
@@ -55,21 +54,21 @@ def reap(process: OsProcess | int) -> int | None:
     return result.si_status if result.si_code == os.CLD_EXITED else -result.si_status
 
 
-@contextlib.contextmanager
-def claimed(pid: int) -> Iterator[None]:
-    """Mark `pid` as a child that is looked after, so that `orphans` leaves it out."""
+def claim(pid: int) -> None:
+    """Say that somebody looks after the child `pid`, so that `orphans` leaves it out."""
     _claimed.add(pid)
-    try:
-        yield
-    finally:
-        _claimed.discard(pid)
+
+
+def release(pid: int) -> None:
+    """Take `claim` back: the child was reaped."""
+    _claimed.discard(pid)
 
 
 def orphans(known: set[int]) -> list[int]:
     """Return the direct children of this process, zombies too, that nobody knows.
 
     They are what was reparented to it: grandchildren that escaped, children of a forkserver that
-    died. Left out are `known` (pids) and what is `claimed`.
+    died. Left out are `known` (pids) and what was claimed (`claim`).
     """
     return [pid for pid in _children() if pid not in known and pid not in _claimed]
 

@@ -13,7 +13,7 @@ import pytest
 
 from supervisor.io import subreaper
 from supervisor.io.os_process import OsProcess
-from supervisor.io.subreaper import become_subreaper, claimed, orphans, reap
+from supervisor.io.subreaper import become_subreaper, claim, orphans, reap, release
 
 DEADLINE_S = 60.0
 PAUSE = [sys.executable, "-c", "import signal; signal.pause()"]
@@ -118,7 +118,8 @@ def test_an_escaped_grandchild_is_found_and_reaped(escaped: OsProcess) -> None:
 @pytest.mark.usefixtures("_kernel")
 def test_a_claimed_child_is_no_orphan() -> None:
     process = start(*PAUSE)
-    with claimed(process.pid):
-        assert process.pid not in orphans(set())
+    claim(process.pid)
+    assert process.pid not in orphans(set())
+    release(process.pid)
     assert process.pid in orphans(set())
     finish(process)
