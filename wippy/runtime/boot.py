@@ -40,6 +40,7 @@ from wippy.runtime import freshness, judge, os_limits, output, watchdog
 from wippy.runtime.actor import DedicatedActor
 from wippy.runtime.control import Control
 from wippy.runtime.exec_program import ForeignProgram
+from wippy.runtime.rehearsal import rehearse
 from wippy.runtime.system import SystemProcess
 from wippy.runtime.worker import Worker
 
@@ -139,6 +140,7 @@ class Life:
 
     async def _assignment(self) -> Job | None:
         """Wait for the job of a spare; None if it is not needed any more."""
+        await rehearse()
         while True:
             match await self._control.next_message():
                 case Assign(job=job):

@@ -18,6 +18,7 @@ import gc
 import importlib
 import linecache
 import os
+import pickle
 import sys
 import time
 import traceback
@@ -25,14 +26,20 @@ import traceback
 import msgspec
 import setproctitle
 import zmq
+from multiprocess import reduction
 
-import wippy.log
-import wippy.process
-from wippy.core.messages import DUMP_SIGNAL
+from wippy.core import messages
+from wippy.core.codec import encode
+from wippy.core.messages import DUMP_SIGNAL, Birth
+from wippy.core.newborn import Newborn
 from wippy.runtime import boot, freshness, output
+from wippy.runtime.rehearsal import rehearse
 
-_FOR_THE_FORKS = (ast, asyncio, boot, concurrent.futures, linecache, msgspec, wippy, zmq)
+_FOR_THE_FORKS = (ast, asyncio, boot, concurrent.futures, linecache, msgspec, zmq)
 """Imported only to be there: what the runtime, user code and tracebacks nearly always need."""
+
+_API = ("wippy.log", "wippy.process")
+"""What actor code imports: by name, since it stands above the runtime."""
 
 
 def prepare_image() -> None:
@@ -67,6 +74,8 @@ def become_forkserver() -> None:
     # The first call moves the environment out of the way, which the forks are then spared.
     setproctitle.setproctitle(f"wippy: forkserver [{os.environ.get('WIPPY_NODE', '')}]")
     prepare_image()
+    for name in _API:
+        importlib.import_module(name)
     preload_user_modules([name.strip() for name in names if name.strip()])
     freshness.preloaded.in_pid = os.getpid()
     _warm_up()
@@ -76,8 +85,12 @@ def become_forkserver() -> None:
 
 def _warm_up() -> None:
     """Do once what is slow the first time, without leaving a thread or a descriptor behind."""
-    asyncio.new_event_loop().close()
-    sys.stderr.flush()
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(rehearse())
+    loop.close()
+    # What a fork reads from its pipe: the unpickler's and the decoder's first use.
+    birth = encode(Birth(endpoint="", token=b"", routing_id=b"", root_pid=0, node=""))
+    messages.birth.decode(reduction.pickle.loads(pickle.dumps(Newborn(birth))).birth)
 
 
 if os.environ.get("WIPPY_FORKSERVER"):
