@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -72,20 +73,22 @@ class FakeRoot(threading.Thread):
         """Let subscribers see `view`."""
         self.view = view
 
-    def wait_for(self, kind: type, deadline_s: float = 30.0) -> object:
+    def wait_for(self, kind: type, deadline_s: float = 60.0) -> object:
         """Return the first verb of that kind, when it has come."""
+        assert self.wait_until(
+            lambda: any(isinstance(verb, kind) for verb in self.heard), deadline_s
+        ), f"no {kind.__name__} within {deadline_s} s"
+        return next(verb for verb in self.heard if isinstance(verb, kind))
+
+    def wait_until(self, is_so: Callable[[], bool], deadline_s: float = 60.0) -> bool:
+        """Wait until `is_so`, looked at whenever a verb has come; say whether it became so."""
         with self._changed:
-            found = self._changed.wait_for(
-                lambda: next((verb for verb in self.heard if isinstance(verb, kind)), None),
-                deadline_s,
-            )
-        assert found, f"no {kind.__name__} within {deadline_s} s"
-        return found
+            return self._changed.wait_for(is_so, deadline_s)
 
     def close(self) -> None:
         """End the thread and take the socket away."""
         self._is_over.set()
-        self.join(10)
+        self.join(60)
 
     def _serve(self, peer: bytes, request: Request) -> None:
         answer = self._answer(peer, request)
