@@ -1,8 +1,8 @@
 """Figures of OS processes: CPU, memory and state for every row; more for one; totals of a node.
 
 Rows are sampled from /proc/<pid>/stat directly: one read gives CPU, memory and state. Measured
-for 500 processes: 3 ms a sample this way (5.5 µs each), 13 ms with `psutil.Process.oneshot()`
-(26 µs each), which reads status and builds objects. Everything that is asked for seldom goes
+for 500 processes: 3.1 ms a sample this way (6 µs each), 12.5 ms with `psutil.Process.oneshot()`
+(25 µs each), which reads status and builds objects. Everything that is asked for seldom goes
 through psutil.
 """
 
@@ -123,7 +123,7 @@ class Details(msgspec.Struct, frozen=True):
 def totals(pids: list[int]) -> Totals:
     """Return what the processes `pids` use together; those that are gone count for nothing.
 
-    It walks every mapping of every process (about 1 ms each): for a thread, or a command.
+    It walks every mapping of every process (50 µs for the smallest): for a thread, or a command.
     """
     sizes = [size for pid in pids if (size := _memory(pid)) is not None]
     return Totals(
@@ -134,7 +134,7 @@ def totals(pids: list[int]) -> Totals:
 
 
 def details(pid: int) -> Details:
-    """Return all that is to be known about the process `pid`; a few milliseconds.
+    """Return all that is to be known about the process `pid`; it takes what `descendants` takes.
 
     Raises:
         NotFound: It is gone.
@@ -164,7 +164,7 @@ def details(pid: int) -> Details:
 def descendants(pid: int) -> list[int]:
     """Return the pids of the children of `pid`, of theirs, and so on; empty if it is gone.
 
-    It reads the parent of every process of the machine: 10 µs each.
+    It reads the parent of every process of the machine: 30 µs each (17 ms for 540).
     """
     try:
         return [child.pid for child in psutil.Process(pid).children(recursive=True)]

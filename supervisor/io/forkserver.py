@@ -269,7 +269,9 @@ class Fork:
     def close(self) -> None:
         """Give the descriptors back; what was not forked yet will not live. May be repeated."""
         if self.data_fd >= 0:
-            _drain(self.data_fd)
+            # Without a free descriptor it may live: then the root refuses its Hello.
+            with contextlib.suppress(OSError):
+                _drain(self.data_fd)
             self._close_data()
         if self.status_fd >= 0:
             os.close(self.status_fd)

@@ -63,7 +63,7 @@ def test_every_line_is_kept_once_while_the_child_writes_as_fast_as_it_can(
     while writer.poll() is None:
         rotations += rotate(log, max_bytes=100_000, backups=BACKUPS)
     assert writer.returncode == 0
-    assert rotations > 5
+    assert rotations > 2
     expected = [b"line %d %s" % (n, b"x" * (n % 83)) for n in range(count)]
     assert all_lines(log) == expected
 
