@@ -74,7 +74,8 @@ def run(
             ending = Viewer(terminal, signals, link, shown, look, node_exit).run()
     finally:
         link.close()
-    if ending.text:
+    # A terminal that is gone would turn our last words, and so the exit code, into an error.
+    if ending.text and not terminal.is_gone:
         print(ending.text, file=sys.stdout if ending.code == 0 else sys.stderr, flush=True)
     return ending.code
 

@@ -39,7 +39,7 @@ def trouble_lines(model: Model, look: Look, height: int) -> list[Line]:
     """Return the whole picture for a terminal too small for a tree: what is not well."""
     lines = header_lines(model, look, 2)
     rows = model.view.rows if model.view else ()
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row.state not in _FAILED):
         if row.state in _BAD or row.is_crash_loop:
             why = f" {reasons.brief(row.last_exit)}" if row.last_exit else ""
             word = f"{columns.glyph(row)} {row.id} {columns.state_word(row)}{why}"
@@ -47,7 +47,8 @@ def trouble_lines(model: Model, look: Look, height: int) -> list[Line]:
     return (lines + [[]] * height)[:height]
 
 
-_BAD = frozenset({State.FAILED, State.UNKILLABLE, State.BACKOFF})
+_FAILED = frozenset({State.FAILED, State.UNKILLABLE})
+_BAD = _FAILED | {State.BACKOFF}
 
 
 def _identity(model: Model, view: NodeView, look: Look) -> Line:
@@ -130,7 +131,7 @@ def _wrong(model: Model, look: Look) -> list[Line]:
 
 
 def _failed(rows: Sequence[Row]) -> list[str]:
-    failed = [row for row in rows if row.state in {State.FAILED, State.UNKILLABLE}]
+    failed = [row for row in rows if row.state in _FAILED]
     loops = [row.id for row in rows if row.is_crash_loop and row.state is not State.FAILED]
     texts = []
     if failed:
