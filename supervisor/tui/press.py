@@ -8,12 +8,10 @@ from collections.abc import Callable
 import msgspec
 
 from supervisor.core.requests import Kill, Restart, Start, Stop
-from supervisor.core.view import is_settled_well
 from supervisor.tui import outline
 from supervisor.tui.commands import Step, asks, signal_menu
-from supervisor.tui.look import Look
 from supervisor.tui.model import shown, stopping
-from supervisor.tui.panes import AT_END, body
+from supervisor.tui.moves import MOVES, SCROLLS, move, next_match, scroll, select
 from supervisor.tui.signals import SIGNALS
 from supervisor.tui.state import (
     Leave,
@@ -51,10 +49,10 @@ def leave_now(model: Model, now_s: float) -> Step:
 
 
 def _in_tree(model: Model, key: str, now_s: float) -> Step:
-    if model.is_focused and key in _SCROLLS:
-        return _scroll(model, _SCROLLS[key](model)), ()
-    if key in _MOVES:
-        return _move(model, _MOVES[key](model)), ()
+    if model.is_focused and key in SCROLLS:
+        return scroll(model, SCROLLS[key](model)), ()
+    if key in MOVES:
+        return move(model, MOVES[key](model)), ()
     action = _ACTIONS.get(key)
     return action(model, now_s) if action else (model, ())
 
@@ -69,7 +67,7 @@ def _in_filter(model: Model, key: str, now_s: float) -> Step:
             kept = model.typed[:-1] if key == "backspace" else ""
             return _filtered(model, kept), ()
         case "up" | "down":
-            return _move(model, -1 if key == "up" else 1), ()
+            return move(model, -1 if key == "up" else 1), ()
     char = " " if key == "space" else key
     if len(char) != 1:
         return model, ()
@@ -133,88 +131,6 @@ _BY_MODE: dict[Mode, Callable[[Model, str, float], Step]] = {
 }
 
 
-# Moving
-
-
-def _move(model: Model, by: int) -> Model:
-    if not model.items:
-        return model
-    place = max(0, min(model.place + by, len(model.items) - 1))
-    return _select(model, place)
-
-
-def _select(model: Model, place: int) -> Model:
-    chosen = model.items[place].row.id
-    # Another row's log or reason begins at its own end.
-    back = model.pane_back if model.pane in {Pane.EVENTS, Pane.HELP} else 0
-    return change(model, selected=chosen, place=place, pane_back=back)
-
-
-def _scroll(model: Model, lines: int) -> Model:
-    """Scroll the pane down by `lines` (up if negative), never beyond its text."""
-    is_at_end = model.pane in AT_END
-    text = len(body(model, Look()))
-    most = max(0, text - (model.layout.pane - 1))
-    back = max(0, min(most, model.pane_back + (-lines if is_at_end else lines)))
-    follows = back == 0 if model.pane is Pane.LOG else model.is_following
-    return msgspec.structs.replace(model, pane_back=back, is_following=follows)
-
-
-def _page(model: Model) -> int:
-    return max(1, model.layout.pane - 2)
-
-
-_FAR = 10**6
-_SCROLLS: dict[str, Callable[[Model], int]] = {
-    "up": lambda model: -1,
-    "k": lambda model: -1,
-    "down": lambda model: 1,
-    "j": lambda model: 1,
-    "pgup": lambda model: -_page(model),
-    "pgdn": _page,
-    "ctrl-b": lambda model: -_page(model),
-    "ctrl-f": _page,
-    "home": lambda model: -_FAR,
-    "g": lambda model: -_FAR,
-    "end": lambda model: _FAR,
-    "G": lambda model: _FAR,
-}
-_MOVES: dict[str, Callable[[Model], int]] = {
-    "up": lambda model: -1,
-    "k": lambda model: -1,
-    "down": lambda model: 1,
-    "j": lambda model: 1,
-    "pgup": lambda model: -max(1, model.layout.tree - 1),
-    "pgdn": lambda model: max(1, model.layout.tree - 1),
-    "ctrl-b": lambda model: -max(1, model.layout.tree - 1),
-    "ctrl-f": lambda model: max(1, model.layout.tree - 1),
-    "home": lambda model: -len(model.items),
-    "g": lambda model: -len(model.items),
-    "end": lambda model: len(model.items),
-    "G": lambda model: len(model.items),
-}
-
-
-def _next_match(model: Model, step: int, now_s: float) -> Step:
-    """`n N`: the next row that matches the filter; without one, the next that is not well."""
-    is_wanted = _is_match if model.shape.pattern else _is_trouble
-    count = len(model.items)
-    for distance in range(1, count + 1):
-        place = (model.place + step * distance) % count
-        if is_wanted(model.items[place]):
-            return _select(model, place), ()
-    text = "nothing matches" if model.shape.pattern else "every row is as it should be"
-    return say(model, text, now_s), ()
-
-
-def _is_match(item: outline.Item) -> bool:
-    return item.is_match
-
-
-def _is_trouble(item: outline.Item) -> bool:
-    return not is_settled_well(item.row) or item.row.is_crash_loop or item.row.is_frozen
-
-
 # Folding, order, filter
 
 
@@ -241,7 +157,7 @@ def _fold(model: Model, now_s: float) -> Step:
         return _outlined(model, folded=folded, opened=model.shape.opened - {row.id}), ()
     for place, each in enumerate(model.items):
         if each.row.id == row.parent:
-            return _select(model, place), ()
+            return select(model, place), ()
     return model, ()
 
 
@@ -329,7 +245,7 @@ def _tag(model: Model, now_s: float) -> Step:
     if not model.items:
         return model, ()
     tagged = model.tagged ^ {model.selected}
-    return _move(msgspec.structs.replace(model, tagged=tagged), 1), ()
+    return move(msgspec.structs.replace(model, tagged=tagged), 1), ()
 
 
 _ACTIONS: dict[str, Callable[[Model, float], Step]] = {
@@ -345,8 +261,8 @@ _ACTIONS: dict[str, Callable[[Model, float], Step]] = {
     "s": _sort,
     "S": _invert,
     "/": _filter,
-    "n": lambda model, now_s: _next_match(model, 1, now_s),
-    "N": lambda model, now_s: _next_match(model, -1, now_s),
+    "n": lambda model, now_s: next_match(model, 1, now_s),
+    "N": lambda model, now_s: next_match(model, -1, now_s),
     "enter": _open(Pane.DETAILS),
     "l": _open(Pane.LOG),
     "w": _open(Pane.WHY),
