@@ -20,6 +20,7 @@ from supervisor.cli.node import find_row, get_view
 from supervisor.core.requests import Answer, StopNode, Subscribe, Verb
 from supervisor.core.view import NodeView, Row
 from supervisor.io.control_client import ControlClient
+from supervisor.io.node_file import is_node_there
 from wippy.errors import NotFound, Timeout, Unavailable
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -81,6 +82,12 @@ class RealNode:
         """Stop it in order; return its exit code."""
         self.ask(StopNode())
         return self.wait_end()
+
+    def forget_client(self) -> None:
+        """Close the client: the next question connects anew (to a node started again)."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
     def wait_end(self) -> int:
         """Wait until it has ended; return its exit code."""
@@ -193,6 +200,8 @@ class RealNode:
         problems: list[str] = []
         if self.process is not None and self.process.poll() is None:
             problems += self._end_process(self.process)
+        elif self.process is None and is_node_there(self.run_dir):
+            self.cli("stop", "--yes")  # it was started detached
         if self._client is not None:
             self._client.close()
         signs = [f"[{self.name}]".encode(), str(self.folder).encode()]

@@ -218,10 +218,13 @@ class Fork:
     `status_fd` becomes readable when there is something for `read`. `data_fd` is closed as soon as
     the pid is there: until then, closing the fork withdraws it. (Children watch the root by its
     pidfd; a pipe kept open as their `parent_sentinel` would cost the root a descriptor for each.)
+    With `keeps_data` it stays open until `close_data`: it then reports an error condition (POLLERR)
+    when the child exec's or ends, since only the child holds the other end.
 
     Attributes:
         status_fd: Non-blocking; watch it for reading until `is_closed`.
-        data_fd: The end of the pipe that carries the birth; -1 once the child exists.
+        data_fd: The end of the pipe that carries the birth; -1 once it is closed.
+        keeps_data: Keep `data_fd` open once the child exists.
         pid: OS pid, None until the server has forked.
         returncode: Exit status, or minus the signal's number; None until the child has ended.
         is_closed: Nothing more will come: with `returncode` None, the server died (its own pidfd
@@ -234,6 +237,7 @@ class Fork:
         self.pid: int | None = None
         self.returncode: int | None = None
         self.is_closed = False
+        self.keeps_data = False
         self._unparsed = b""
         os.set_blocking(status_fd, False)
         os.set_blocking(data_fd, False)
@@ -268,17 +272,18 @@ class Fork:
 
     def close(self) -> None:
         """Give the descriptors back; what was not forked yet will not live. May be repeated."""
-        if self.data_fd >= 0:
+        if self.data_fd >= 0 and self.pid is None:
             # Without a free descriptor it may live: then the root refuses its Hello.
             with contextlib.suppress(OSError):
                 _drain(self.data_fd)
-            self._close_data()
+        self.close_data()
         if self.status_fd >= 0:
             os.close(self.status_fd)
             self.status_fd = -1
         self.is_closed = True
 
-    def _close_data(self) -> None:
+    def close_data(self) -> None:
+        """Give `data_fd` back. May be repeated."""
         if self.data_fd >= 0:
             os.close(self.data_fd)
             self.data_fd = -1
@@ -286,7 +291,8 @@ class Fork:
     def _take(self, number: int) -> None:
         if self.pid is None:
             self.pid = number
-            self._close_data()
+            if not self.keeps_data:
+                self.close_data()
         elif self.returncode is None:
             self.returncode = number
         else:

@@ -67,6 +67,8 @@ class ControlSocket:
         self._socket.set(zmq.RCVHWM, QUEUED_FRAMES)
         self._socket.set(zmq.BACKLOG, BACKLOG)
         self._socket.set(zmq.LINGER, 500)
+        # A process whose exec failed connects again, to say why. Routing ids are random secrets.
+        self._socket.set(zmq.ROUTER_HANDOVER, 1)
         self._socket.bind(self.endpoint)
         os.chmod(os.path.join(run_dir, SOCKET_NAME), 0o600)
         self._fd = self._socket.fileno()

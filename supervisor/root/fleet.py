@@ -120,6 +120,8 @@ class Fleet:
         spare = self._take_spare()
         if spare is not None:
             spare.job = job
+            if not isinstance(job, ExecJob):
+                spare.fork.close_data()
             self.by_slot[job.slot] = spare
             self.send(spare, Assign(job))
             self.on_pid(spare)
@@ -159,6 +161,8 @@ class Fleet:
             job=job,
         )
         vessel = Vessel(routing_id, token, self._forkserver.fork(encode(birth)), job)
+        # Whoever may exec is watched for it (`Probing`).
+        vessel.fork.keeps_data = job is None or isinstance(job, ExecJob)
         self.by_routing_id[routing_id] = vessel
         if job is not None:
             self.by_slot[job.slot] = vessel
@@ -309,6 +313,8 @@ class Fleet:
             vessel.process.close()
         if vessel.fork.status_fd >= 0:
             self._loop.remove_reader(vessel.fork.status_fd)
+        if vessel.fork.data_fd >= 0:
+            self._loop.remove_reader(vessel.fork.data_fd)
         vessel.fork.close()
         self.by_routing_id.pop(vessel.routing_id, None)
         if not self.by_routing_id and self._all_gone is not None and not self._all_gone.done():

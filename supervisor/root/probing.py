@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 OWN_TITLE = b"wippy: "
 """How the command line of our Pythons begins (setproctitle); that of a program does not."""
+COMMAND_LINE_PAUSE_S = 0.001
 FOLDER = "n"
 """Folder of the notify sockets within the run folder: short, for the path's limit."""
 
@@ -67,12 +68,12 @@ class Probing:
 
     async def _probe(self, vessel: Vessel, job: ExecJob, probe: Probe, log_offset: int) -> None:
         root = self._root
-        await self._executed(vessel)
-        if not _is_executed(vessel.pid):
+        await self._pipe_closed(vessel)
+        if not await _became_program(vessel):
             return  # it was no exec that closed the pipe, but its end, which is told elsewhere
         notify = self._sockets.get(job.slot)
         if notify is not None:
-            notify.session_id = vessel.pid
+            notify.listen(vessel.pid)
         if probe.kind is not ProbeKind.NONE:
             try:
                 await wait_ready(
@@ -88,23 +89,33 @@ class Probing:
                 return
         root.feed(steps.BecameReady(job.slot, job.generation))
 
-    async def _executed(self, vessel: Vessel) -> None:
-        """Wait until the program has replaced our Python: exec closes the pipe it was born from."""
-        executed = asyncio.Event()
+    async def _pipe_closed(self, vessel: Vessel) -> None:
+        """Wait until exec or exit has closed the pipe that the process was born from."""
+        closed = asyncio.Event()
         fd = vessel.fork.data_fd
         if fd < 0:
             return
-        self._root.loop.add_reader(fd, executed.set)
+        self._root.loop.add_reader(fd, closed.set)
         try:
-            await executed.wait()
+            await closed.wait()
         finally:
-            self._root.loop.remove_reader(fd)
+            if vessel.fork.data_fd == fd:  # else the fleet has closed it, and it may be another's
+                self._root.loop.remove_reader(fd)
+                vessel.fork.close_data()
 
 
-def _is_executed(pid: int) -> bool:
-    """Say whether `pid` is now another program than our Python; a dying one has no command line."""
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
-    return bool(command) and not command.startswith(OWN_TITLE)
+async def _became_program(vessel: Vessel) -> bool:
+    """Say whether the process is now another program than our Python.
+
+    The kernel closes the pipe before it has set up the program's command line, and takes that of a
+    dying process away before it is dead: while there is none, it is one or the other.
+    """
+    while vessel.process is not None and not vessel.has_ended and not vessel.process.has_ended():
+        try:
+            command = Path(f"/proc/{vessel.pid}/cmdline").read_bytes()
+        except OSError:
+            return False
+        if command:
+            return not command.startswith(OWN_TITLE)
+        await asyncio.sleep(COMMAND_LINE_PAUSE_S)
+    return False
