@@ -187,6 +187,27 @@ def test_a_child_that_exists_costs_one_descriptor(server: Server) -> None:
     wait_returncode(fork)
 
 
+def test_a_kept_data_pipe_tells_that_the_child_became_another_program(server: Server) -> None:
+    server.start()
+    go = server.folder / "go"
+    os.mkfifo(go)
+    fork = server.fork(
+        f"import os; open({str(go)!r}).read(); os.execvp('sleep', ['sleep', '1000'])"
+    )
+    fork.keeps_data = True
+    read_until(fork, lambda: fork.pid is not None)
+    assert fork.pid is not None
+    poll = select.poll()
+    poll.register(fork.data_fd, 0)
+    assert poll.poll(0) == []
+    go.write_bytes(b"")
+    assert poll.poll(DEADLINE_S * 1000) == [(fork.data_fd, select.POLLERR)]
+    os.kill(fork.pid, signal.SIGKILL)
+    wait_returncode(fork)
+    fork.close_data()
+    assert fork.data_fd == -1
+
+
 def test_children_get_the_python_path_of_the_root_and_not_that_of_the_server(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
