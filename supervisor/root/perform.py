@@ -284,6 +284,8 @@ class Performer:
                 root.memory.note_held(fact.id, is_held=True)
             case FactKind.STARTING:
                 root.memory.note_held(fact.id, is_held=False)
+                if self._child(fact.id).supervision is not None:
+                    root.memory.note_generation(fact.id, fact.generation)
         root.chronicle.note(fact)
         if fact.kind is FactKind.READY and fact.id == "wippy:root":
             root.chronicle.tell(FactKind.NODE_READY, "everything is up")
@@ -305,7 +307,7 @@ def _size(path: str) -> int:
 
 
 def _tail_since(path: str, count: int, offset: int) -> tuple[str, ...]:
-    """Return the last lines written since `offset`; of all of them if the file was rotated since."""
+    """Return the last lines written since `offset`; all if it was rotated since."""
     size = _size(path)
     if size == offset:
         return ()

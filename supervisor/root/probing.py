@@ -111,11 +111,15 @@ async def _became_program(vessel: Vessel) -> bool:
     dying process away before it is dead: while there is none, it is one or the other.
     """
     while vessel.process is not None and not vessel.has_ended and not vessel.process.has_ended():
-        try:
-            command = Path(f"/proc/{vessel.pid}/cmdline").read_bytes()
-        except OSError:
-            return False
+        command = _command_line(vessel.pid)
         if command:
             return not command.startswith(OWN_TITLE)
         await asyncio.sleep(COMMAND_LINE_PAUSE_S)
     return False
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""  # gone
