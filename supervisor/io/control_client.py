@@ -160,10 +160,10 @@ class ControlClient:
     def next_update(self, wait_s: float) -> Update | None:
         """Return the next update: one that came while `ask` waited, or what comes within
         `wait_s`. A reply that comes instead is kept for `drain`."""
-        for message in self._kept:
-            if isinstance(message, Update):
-                self._kept.remove(message)
-                return message
+        for kept in self._kept:
+            if isinstance(kept, Update):
+                self._kept.remove(kept)
+                return kept
         message = self._receive(wait_s)
         if isinstance(message, Reply):
             self._keep(message)
