@@ -108,10 +108,10 @@ class _Guardian:
         for fd in (report_w, lock_fd):
             os.set_inheritable(fd, True)
         arguments = [
-            sys.executable, "-m", "supervisor.root.boot", str(self._run_dir),
+            sys.executable, "-P", "-m", "supervisor.root.boot", str(self._run_dir),
             str(os.getpid()), str(self._attempt), str(lock_fd), str(report_w),
         ]  # fmt: skip
-        # Its own session: the terminal's ^C is for the guardian alone. Its signals are unblocked.
+        # -P: a folder named `supervisor` where the user stands is not ours. Its own session: the terminal's ^C is for the guardian alone. Its signals are unblocked.
         pid = os.posix_spawn(
             sys.executable, arguments, os.environ, setsid=True, setsigmask=(), setsigdef=PASSED_ON
         )

@@ -60,6 +60,9 @@ class Subscribers:
         if known is not None:
             known.expires_at_s = expires_at_s
             known.view_interval_s = wish.view_interval_s
+            if wish.since_seq >= 0:
+                known.seen_seq = min(known.seen_seq, wish.since_seq)  # it has lost some
+            self.wake()
             return
         if len(self._by_peer) >= MAX_SUBSCRIBERS:
             oldest = min(self._by_peer.values(), key=lambda one: one.expires_at_s)
