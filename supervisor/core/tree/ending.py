@@ -1,15 +1,23 @@
-"""An end is judged: restarted, kept, removed, quarantined, or one too many (supervision.md 2, 3)."""
+"""An end is judged: restarted, kept, removed, quarantined, or too much (supervision.md 2, 3)."""
 
 from __future__ import annotations
+
+from msgspec.structs import replace
 
 from supervisor.core import steps
 from supervisor.core.facts import FactKind
 from supervisor.core.intensity import Intensity
 from supervisor.core.lifecycle import Input, Intent
-from supervisor.core.spec import AutoShutdown, Foreign, OnLimit, Restart
+from supervisor.core.spec import ROOT_ID, AutoShutdown, Foreign, OnLimit, Restart
 from supervisor.core.strategy import Verdict, affected, verdict
 from supervisor.core.tree import stopping
-from supervisor.core.tree.forest import CRASH_LOOP_LIVES, EXITS_IN_CHAIN, Child, Forest
+from supervisor.core.tree.forest import (
+    CRASH_LOOP_LIVES,
+    CUTTABLE,
+    EXITS_IN_CHAIN,
+    Child,
+    Forest,
+)
 from supervisor.core.view import State
 from wippy.core.backoff import delay_s, roll_for
 from wippy.core.reasons import (
@@ -30,6 +38,7 @@ from wippy.core.reasons import (
     sentence,
 )
 
+_RUNNING = frozenset({State.STARTING, State.UP})
 GAVE_UP_CODE = 69
 START_FAILED_CODE = 1
 SIGTERM = 15
@@ -64,9 +73,11 @@ def _true_reason(forest: Forest, child: Child, event: steps.Died) -> ExitReason:
             return _obeyed_or_not(child, reason)
         case Intent.NOT_NEEDED:
             return reason
-    if child.state is State.STARTING and not isinstance(reason, StartFailed):
-        return StartFailed(cause=reason, output=event.output)
-    return reason
+    if child.state is not State.STARTING:
+        return reason
+    if isinstance(reason, StartFailed):
+        return reason if reason.output else replace(reason, output=event.output)
+    return StartFailed(cause=reason, output=event.output)
 
 
 def _obeyed_or_not(child: Child, reason: ExitReason) -> ExitReason:
@@ -94,18 +105,25 @@ def _end(forest: Forest, child: Child, reason: ExitReason, output: tuple[str, ..
     )
     child.os_pid = 0
     parent = forest.parent(child)
-    if parent is None:
+    if child.id == ROOT_ID:
         _finish(forest, child, reason)
+    elif parent is None or _is_orphan(forest, parent, child):
+        _remove(forest, child)
     elif child.intent in (Intent.HOLD, Intent.RESTART, Intent.GROUP, Intent.SHUTDOWN):
         _asked_end(forest, child)
     elif child.intent is Intent.NOT_NEEDED:
         _rest(forest, child, Input.NOT_NEEDED, FactKind.IGNORED, "not needed here")
-    elif child.id in forest.supervision(parent).cut:
+    elif child.id in forest.supervision(parent).cut or parent.state not in _RUNNING:
         _end_within_group(forest, child, reason)
-    elif was_starting and parent.state is State.STARTING and not forest.recovering:
+    elif was_starting and _is_first_start(forest, parent, child):
         _fail_first_start(forest, parent, child, reason)
     else:
         _own_end(forest, parent, child, reason)
+
+
+def _is_orphan(forest: Forest, parent: Child, child: Child) -> bool:
+    """Say whether it outlived SIGKILL, and its supervisor was forgotten and made anew since."""
+    return child.state is State.UNKILLABLE and child.id not in forest.supervision(parent).order
 
 
 # --- ends that were asked for --------------------------------------------------------------------
@@ -146,11 +164,19 @@ def _remove(forest: Forest, child: Child) -> None:
 # --- ends of its own -----------------------------------------------------------------------------
 
 
+def _is_first_start(forest: Forest, parent: Child, child: Child) -> bool:
+    """Say whether the start of `child` is part of the start of `parent`: what has been restarted
+    in this life of `parent` was up before, and is retried."""
+    return parent.state is State.STARTING and child.attempt == 0 and not forest.recovering
+
+
 def _fail_first_start(forest: Forest, parent: Child, child: Child, reason: ExitReason) -> None:
     """The first start of a supervisor: one that fails takes down those already started."""
     forest.move(child, Input.WILL_RESTART)
     detail = f"{child.id} {sentence(reason)}"
-    stopping.close(forest, parent, StartFailed(detail=detail, cause=reason))
+    last_words = reason.output if isinstance(reason, StartFailed) else ()
+    parting = StartFailed(detail=detail, cause=reason, output=last_words)
+    stopping.close(forest, parent, parting)
 
 
 def _own_end(forest: Forest, parent: Child, child: Child, reason: ExitReason) -> None:
@@ -163,7 +189,11 @@ def _own_end(forest: Forest, parent: Child, child: Child, reason: ExitReason) ->
             _rest(forest, child, Input.FINISHED, FactKind.DONE, "done")
         case Verdict.REMOVE:
             _remove(forest, child)
-    if abnormal and child.spec.lifecycle.essential:
+    _end_for_good(forest, parent, child, reason)
+
+
+def _end_for_good(forest: Forest, parent: Child, child: Child, reason: ExitReason) -> None:
+    if is_abnormal(reason) and child.spec.lifecycle.essential:
         _end_runtime(forest, child, reason)
     elif child.spec.lifecycle.significant:
         _auto_shutdown(forest, parent, child)
@@ -234,13 +264,13 @@ def _cut_group(forest: Forest, parent: Child, child: Child) -> tuple[str, ...]:
     group = tuple(
         id
         for id in affected(supervision.spec.strategy, supervision.order, child.id)
-        if forest.children[id].is_living or forest.children[id].state is State.BACKOFF
+        if forest.children[id].state in CUTTABLE or forest.children[id].state is State.BACKOFF
     )
     for id in group:
         sibling = forest.children[id]
-        supervision.cut.add(id)
         if sibling.state in (State.UP, State.STARTING):
             sibling.caused_by = child.id
+    forest.cut(parent, group)
     return group
 
 
@@ -273,8 +303,7 @@ def _exceed_own_limit(forest: Forest, parent: Child, child: Child, window: Inten
         f"start it again with: wippy-supervisor start {child.id}"
     )
     forest.note(FactKind.QUARANTINED, child, reason=reason, text=text)
-    if child.spec.lifecycle.essential:
-        _end_runtime(forest, child, reason)
+    _end_for_good(forest, parent, child, reason)
 
 
 def _give_up(forest: Forest, parent: Child, child: Child, window: Intensity) -> None:
@@ -292,10 +321,12 @@ def _give_up(forest: Forest, parent: Child, child: Child, window: Intensity) -> 
 
 
 def _end_runtime(forest: Forest, child: Child, reason: ExitReason) -> None:
+    top = forest.children[ROOT_ID]
+    if top.state is State.STOPPING:
+        return  # who stopped it first says with which code it ends
     text = f"{child.id} is essential and has failed for good: stopping everything"
     forest.note(FactKind.NODE_STOPPING, child, text=text, reason=reason)
     forest.exit_code = exit_code(reason)
-    top = next(iter(forest.children.values()))
     stopping.close(forest, top, reason)
 
 

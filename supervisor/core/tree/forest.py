@@ -11,7 +11,7 @@ from supervisor.core import steps
 from supervisor.core.deadlines import Deadlines
 from supervisor.core.facts import Fact, FactKind
 from supervisor.core.intensity import Intensity
-from supervisor.core.lifecycle import LIVING, Input, Intent, Watch, transition
+from supervisor.core.lifecycle import GOING_DOWN, LIVING, Input, Intent, Watch, transition
 from supervisor.core.spec import (
     FORKSERVER_TARGET,
     GROUP_STRATEGIES,
@@ -34,6 +34,9 @@ EXITS_IN_CHAIN = 3
 """Last exits of the child named in a `gave_up`: enough to see whether they are all alike."""
 KILL_WAIT_S = 5.0
 """Finite wait after SIGKILL before a child is called unkillable."""
+CUTTABLE = LIVING - {State.UNKILLABLE}
+"""States in which a child is waited for when it must go down; what SIGKILL could not end delays
+nobody."""
 CRASH_LOOP_LIVES = 5
 """Consecutive lives shorter than `stable_threshold` that make a crash loop."""
 
@@ -46,7 +49,11 @@ class Supervision:
         spec: Strategy and so on.
         order: Its children, in start order.
         window: Restarts counted.
-        cut: Children that must be down before anything is started.
+        cut: Children that must be down before anything is started, in start order; who is down
+            leaves it.
+        untold: Those of the cut that have not been asked to stop.
+        settled: Children at the head of `order` that need no look: they had settled, and nothing
+            has happened since. Without it a start of thousands would be quadratic.
         parting: With which reason it ends once its children are down.
         last_number: Of its dynamic children.
     """
@@ -54,7 +61,9 @@ class Supervision:
     spec: SupervisorSpec
     order: list[str]
     window: Intensity
-    cut: set[str] = field(default_factory=set)
+    cut: dict[str, None] = field(default_factory=dict)
+    untold: dict[str, None] = field(default_factory=dict)
+    settled: int = 0
     parting: ExitReason | None = None
     last_number: int = 0
 
@@ -94,6 +103,12 @@ class Child:
         """Whether a process, or living children, stand behind it."""
         return self.state in LIVING
 
+    def forgive(self) -> None:
+        """Begin with a clean slate: an operator's start, or a new life of the supervisor."""
+        self.attempt = self.short_lives = 0
+        if self.window is not None:
+            self.window = Intensity(self.window.max_restarts, self.window.window_s)
+
 
 class Forest:
     """All children by id, and what the step in progress has asked for so far.
@@ -119,7 +134,7 @@ class Forest:
         self.spec = tree
         self.recovering = recovering
         self.start_parallel = start_parallel
-        self.held = frozenset(held)
+        self.held = set(held)
         self.generations = dict(generations)
         self.deadlines = Deadlines()
         self.now_s = 0.0
@@ -134,7 +149,7 @@ class Forest:
         for spec in tree.children.values():
             self.add(spec)
         for spec in tree.children.values():
-            self._note_needs(spec)
+            self.note_needs(spec)
 
     # --- reading ---
 
@@ -195,18 +210,41 @@ class Forest:
                 spec=spec.supervisor,
                 order=list(spec.supervisor.children),
                 window=Intensity(intensity.max_restarts, intensity.within_s),
-                last_number=len(spec.supervisor.children),
+                last_number=self._last_number(spec),
             )
         self.children[spec.id] = child
         return child
 
+    def _last_number(self, spec: ChildSpec) -> int:
+        """Return the number of the last dynamic child, also of those under an earlier root."""
+        start = f"{spec.id}#"
+        names = [id.removeprefix(start) for id in self.generations if id.startswith(start)]
+        children = spec.supervisor.children if spec.supervisor else ()
+        return max(len(children), *(int(name) for name in names if name.isdecimal()), 0)
+
+    def restore(self, id: str) -> Child:
+        """Add a listed child that was removed, and all that is listed below it."""
+        child = self.add(self.spec.children[id])
+        for below in self.supervision(child).order if child.supervision else ():
+            if below not in self.children:
+                self.restore(below)
+        return child
+
     def remove(self, child: Child) -> None:
-        """Forget a child that is down."""
+        """Forget a child that is down, and all below it but what SIGKILL could not end: that is
+        forgotten when it dies."""
+        for below in list(self.children_of(child)) if child.supervision else ():
+            if below.state is not State.UNKILLABLE:
+                self.remove(below)
         parent = self.parent(child)
-        if parent is not None:
-            self.supervision(parent).order.remove(child.id)
-            self.supervision(parent).cut.discard(child.id)
-        self.generations[child.id] = child.generation  # a later one of the same id goes on
+        if parent is not None and child.id in self.supervision(parent).order:
+            supervision = self.supervision(parent)
+            supervision.order.remove(child.id)
+            supervision.settled = 0
+        if child.id in self.spec.children:  # it may come back, and goes on where it was
+            self.generations[child.id] = child.generation
+            if child.state is State.HELD:
+                self.held.add(child.id)
         for purpose in ("state", "beat", "stable"):
             self.deadlines.clear((child.id, purpose))
         del self.children[child.id]
@@ -218,11 +256,28 @@ class Forest:
         was_starting = child.state is State.STARTING and child.supervision is None
         child.state = transition(child.state, input)
         self.deadlines.clear((child.id, "state"))
+        parent = self.parent(child)
+        if parent is not None:
+            _note_in_parent(self.supervision(parent), child, input)
         if was_starting:
             self.starting_count -= 1
             self.unsettled.update(dict.fromkeys(self.starved))
             self.starved.clear()
         self.unsettle(child)
+
+    def cut(self, supervisor: Child, ids: Collection[str]) -> None:
+        """Add children to those that must be down before anything is started. Who waits for a
+        retry waits no longer: it starts with the others."""
+        supervision = self.supervision(supervisor)
+        for id in ids:
+            if self.children[id].state is State.BACKOFF:
+                self.move(self.children[id], Input.RETRY)
+        going = {id for id in (*supervision.cut, *ids) if self.children[id].state in CUTTABLE}
+        supervision.cut = {id: None for id in supervision.order if id in going}
+        supervision.untold = {
+            id: None for id in supervision.cut if self.children[id].state not in GOING_DOWN
+        }
+        self.unsettled[supervisor.id] = None
 
     def unsettle(self, child: Child) -> None:
         """Mark what has to look again after a change of `child`."""
@@ -230,9 +285,18 @@ class Forest:
             self.unsettled[child.id] = None
         if child.spec.parent:
             self.unsettled[child.spec.parent] = None
-        for dependent in self.dependents.get(child.id, ()):
-            if dependent in self.children:
-                self.unsettled[self.children[dependent].spec.parent] = None
+        told, telling = {child.id}, [child.id]
+        while telling:
+            for id in self.dependents.get(telling.pop(), set()) - told:
+                told.add(id)
+                waiting = self.children.get(id)
+                parent = self.parent(waiting) if waiting is not None else None
+                if waiting is None or parent is None:
+                    continue
+                self.supervision(parent).settled = 0
+                self.unsettled[parent.id] = None
+                if waiting.state is State.IDLE:
+                    telling.append(id)  # who waits for it waits for the same
 
     def act(self, action: steps.Action) -> None:
         """Ask the shell for something."""
@@ -249,26 +313,35 @@ class Forest:
         """Ask to be woken for `child` in `after_s` seconds."""
         self.deadlines.set((child.id, purpose), self.now_s + after_s)
 
-    def _note_needs(self, spec: ChildSpec) -> None:
-        for needed in self.requires(self.children[spec.id]):
-            self.dependents.setdefault(needed, set()).add(spec.id)
-            for below, above in _lift(self.spec, spec.id, needed):
-                self.dependents.setdefault(above, set()).add(below)
+    def note_needs(self, spec: ChildSpec) -> None:
+        """Remember who has to look again when something changes that `spec` requires: its own
+        supervisor, also when the needed one's supervisors change; and the supervisor of the two
+        siblings, ancestors of both, between which the need orders a stop."""
+        own = self._ancestry(spec)
+        for id in self.requires(self.children[spec.id]):
+            needed = self.children.get(id)
+            above = self._ancestry(needed.spec) if needed is not None else []
+            common = set(own) & set(above)
+            apart = [id for id in above if id not in common]
+            for id in apart:
+                self.dependents.setdefault(id, set()).add(spec.id)
+            if apart and common:
+                sibling = next(id for id in reversed(own) if id not in common)
+                self.dependents[apart[-1]].add(sibling)
+
+    def _ancestry(self, spec: ChildSpec) -> list[str]:
+        """Return the child and its supervisors, the top last."""
+        line = [spec.id]
+        while spec.parent in self.children:
+            spec = self.children[spec.parent].spec
+            line.append(spec.id)
+        return line
 
 
-def _lift(tree: TreeSpec, dependent: str, needed: str) -> Iterator[tuple[str, str]]:
-    """Yield the pair of siblings, ancestors of the two, between which the need also holds."""
-    above = _ancestry(tree, needed)
-    for own in _ancestry(tree, dependent):
-        for other in above:
-            if own != other and tree.children[own].parent == tree.children[other].parent:
-                yield own, other
-                return
-
-
-def _ancestry(tree: TreeSpec, id: str) -> list[str]:
-    line = []
-    while id in tree.children:
-        line.append(id)
-        id = tree.children[id].parent
-    return line
+def _note_in_parent(supervision: Supervision, child: Child, input: Input) -> None:
+    if child.state is not State.UP and child.state is not State.STARTING:
+        supervision.untold.pop(child.id, None)
+    if child.state not in CUTTABLE:
+        supervision.cut.pop(child.id, None)
+    if input is not Input.LAUNCH and input is not Input.READY:
+        supervision.settled = 0

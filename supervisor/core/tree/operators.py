@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from supervisor.core import steps
 from supervisor.core.facts import FactKind
-from supervisor.core.intensity import Intensity
 from supervisor.core.lifecycle import GOING_DOWN, Input, Intent
 from supervisor.core.spec import ROOT_ID, SYSTEM_ID, Strategy
 from supervisor.core.tree import stopping
 from supervisor.core.tree.forest import Child, Forest
 from supervisor.core.view import State
-from wippy.errors import Invalid, NotFound, Unavailable
+from wippy.errors import AlreadyExists, Invalid, NotFound, Unavailable
 
 
 def hold(forest: Forest, id: str) -> str:
@@ -44,7 +43,8 @@ def start(forest: Forest, id: str) -> str:
         if child.intent in (Intent.HOLD, Intent.NONE):
             child.intent = Intent.RESTART
         return f"{id} starts when it is down"
-    _forgive(child)
+    child.forgive()
+    forest.held.discard(id)
     if child.state is State.BACKOFF:
         forest.move(child, Input.RETRY)
     elif child.state is not State.IDLE:
@@ -60,7 +60,7 @@ def restart(forest: Forest, id: str) -> str:
     if child.state not in (State.UP, State.STARTING):
         return start(forest, id)
     _check_supervisor(forest, child)
-    _forgive(child)
+    child.forgive()
     stopping.stop(forest, child, Intent.RESTART)
     return f"restarting {id}"
 
@@ -74,7 +74,10 @@ def spawn(forest: Forest, event: steps.Spawn) -> str:
         raise Invalid(f"{event.supervisor} is no dynamic supervisor")
     if supervisor.state not in (State.UP, State.STARTING):
         raise Unavailable(f"{event.supervisor} is {supervisor.state}")
+    if event.spec.id in forest.children:
+        raise AlreadyExists(f"{event.spec.id} is already in the tree")
     forest.add(event.spec)
+    forest.note_needs(event.spec)
     supervisor.supervision.order.append(event.spec.id)
     forest.unsettle(supervisor)
     return event.spec.id
@@ -112,10 +115,3 @@ def _check_supervisor(forest: Forest, child: Child) -> None:
             f"{child.id} cannot start: its supervisor {parent.id} is {parent.state}; "
             f"start that first: wippy-supervisor start {parent.id}"
         )
-
-
-def _forgive(child: Child) -> None:
-    """An operator's start begins a clean slate."""
-    child.attempt = child.short_lives = 0
-    if child.window is not None:
-        child.window = Intensity(child.window.max_restarts, child.window.window_s)

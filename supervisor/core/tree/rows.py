@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from supervisor.core.lifecycle import Intent, Watch
 from supervisor.core.spec import ROOT_ID, Dedicated, Foreign, PoolActor, PoolWorker, System
-from supervisor.core.tree.forest import Child, Forest
+from supervisor.core.tree.forest import CRASH_LOOP_LIVES, Child, Forest
 from supervisor.core.view import Row, RowKind, State
 from wippy.core.reasons import brief
 from wippy.core.units import format_duration
@@ -56,10 +56,15 @@ def row(forest: Forest, child: Child, depth: int, now_s: float) -> Row:
         window_used=supervision.window.used(now_s) if supervision else 0,
         window_max=supervision.window.max_restarts if supervision else 0,
         window_s=supervision.window.window_s if supervision else 0.0,
-        is_crash_loop=child.short_lives >= 5 and child.state not in (State.HELD, State.DONE),
+        is_crash_loop=_is_crash_loop(child),
         is_frozen=child.watch is Watch.FROZEN and child.is_living,
         caused_by=child.caused_by,
     )
+
+
+def _is_crash_loop(child: Child) -> bool:
+    is_over = child.state in (State.HELD, State.DONE)
+    return child.short_lives >= CRASH_LOOP_LIVES and not is_over
 
 
 def _kind(child: Child) -> RowKind:

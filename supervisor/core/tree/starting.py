@@ -13,27 +13,42 @@ from supervisor.core.view import State
 _SATISFYING = frozenset({State.UP, State.DONE, State.IGNORED})
 """States of a required child with which its dependents may start: a finished migration is as
 good as a running server."""
-_AT_REST = frozenset({State.HELD, State.FAILED, State.UNKILLABLE})
-"""States that nothing but an operator ends."""
+_AT_REST = frozenset({State.HELD, State.FAILED, State.DONE, State.UNKILLABLE})
+"""States that nothing but an operator ends (and that, done, a required child is welcome in, but a
+supervisor of one is not)."""
 
 
 def bring_up(forest: Forest, supervisor: Child) -> None:
     """Start the children whose turn has come; READY when all have settled."""
+    supervision = forest.supervision(supervisor)
     is_ordered = forest.is_ordered(supervisor)
-    for child in list(forest.children_of(supervisor)):
+    has_gap = False
+    for id in supervision.order[supervision.settled :]:
+        child = forest.children[id]
         if child.state is State.IDLE:
             _start_if_possible(forest, child)
-        if is_ordered and not _has_settled(forest, child):
-            break
-    if supervisor.state is State.STARTING:
-        _ready_if_settled(forest, supervisor)
+        if not _has_settled(forest, child):
+            has_gap = True
+            if is_ordered:
+                break
+            if _is_full(forest):
+                forest.starved.add(supervisor.id)
+                break
+        elif not has_gap:
+            supervision.settled += 1
+    if supervisor.state is State.STARTING and not has_gap:
+        ready(forest, supervisor)
+
+
+def _is_full(forest: Forest) -> bool:
+    return forest.starting_count >= forest.start_parallel
 
 
 def _start_if_possible(forest: Forest, child: Child) -> None:
     missing = missing_requirement(forest, child)
     if missing is not None:
         _wait(forest, child, missing)
-    elif child.supervision is None and forest.starting_count >= forest.start_parallel:
+    elif child.supervision is None and _is_full(forest):
         forest.starved.add(child.spec.parent)
     else:
         start(forest, child)
@@ -64,22 +79,33 @@ def _begin_supervisor_life(forest: Forest, supervisor: Child) -> None:
     supervision = forest.supervision(supervisor)
     intensity = supervision.spec.intensity
     supervision.window = Intensity(intensity.max_restarts, intensity.within_s)
-    supervision.cut.clear()
     supervision.parting = None
-    for id in supervision.spec.children:
-        child = forest.children.get(id) or forest.add(forest.spec.children[id])
+    listed = supervision.spec.children
+    made = [child for child in forest.children_of(supervisor) if child.id not in set(listed)]
+    for child in made:
+        # Made at run time, for the last life: what still stands by itself stays.
+        if child.state not in (State.HELD, State.UNKILLABLE):
+            forest.remove(child)
+    for id in listed:
+        child = forest.children.get(id) or forest.restore(id)
         if child.state in (State.DONE, State.FAILED, State.IGNORED):
             forest.move(child, Input.REVIVE)
-        child.attempt = child.short_lives = 0
-    supervision.order[:] = supervision.spec.children
+        child.waits_for = ""
+        child.forgive()
+    kept = [child.id for child in made if child.id in forest.children]
+    supervision.order[:] = [*listed, *kept]
+    supervision.settled = 0
 
 
 def _wait(forest: Forest, child: Child, missing: Child) -> None:
     text = f"waiting for {missing.id}, which is {missing.state}"
+    cause = _last_cause(forest, child)
+    if cause is not None and cause is not missing:
+        text += f", because {cause.id} is {cause.state}"
     if child.waits_for != text:
         child.waits_for = text
         # That things wait for one another while everything starts is no news.
-        if missing.state in _AT_REST or missing.state is State.BACKOFF:
+        if cause is not None and (cause.state in _AT_REST or cause.state is State.BACKOFF):
             forest.note(FactKind.WAITING, child, text=text)
 
 
@@ -102,37 +128,39 @@ def _has_settled(forest: Forest, child: Child) -> bool:
             Strategy.DYNAMIC,
         )
     if child.state is State.IDLE:
-        return _waits_for_an_operator(forest, child, depth=0)
+        cause = _last_cause(forest, child)
+        return cause is not None and cause.state in _AT_REST
     return child.state is not State.STARTING and child.state not in GOING_DOWN
 
 
-def _waits_for_an_operator(forest: Forest, child: Child, depth: int) -> bool:
-    missing = missing_requirement(forest, child)
-    if missing is None or depth > len(forest.children):
-        return False
-    if missing.state in _AT_REST:
-        return True
-    return missing.state is State.IDLE and _waits_for_an_operator(forest, missing, depth + 1)
+def _last_cause(forest: Forest, child: Child) -> Child | None:
+    """Return what an idle child is waiting for in the end: along what is required, and the
+    supervisors of that, the first that is not idle; None where all only wait for their turn."""
+    for _ in range(len(forest.children)):  # a circle, which the configuration refuses, must end
+        cause = missing_requirement(forest, child) or _supervisor_that_does_not_run(forest, child)
+        if cause is None or cause.state is not State.IDLE:
+            return cause
+        child = cause
+    return None
 
 
-def _ready_if_settled(forest: Forest, supervisor: Child) -> None:
-    if all(_has_settled(forest, child) for child in forest.children_of(supervisor)):
-        ready(forest, supervisor)
+def _supervisor_that_does_not_run(forest: Forest, child: Child) -> Child | None:
+    parent = forest.parent(child)
+    return None if parent is None or parent.state in (State.UP, State.STARTING) else parent
 
 
 def ready(forest: Forest, child: Child) -> None:
     """A child is READY."""
     forest.move(child, Input.READY)
+    child.intent = Intent.NONE  # it said "not needed", and then READY: the last word counts
     child.ready_at_s = child.beaten_at_s = forest.now_s
-    lifecycle = child.spec.lifecycle
     if not child.spec.parent:
         forest.recovering = False  # the whole tree is up: from here on, a start is a start
-    if child.supervision is None:
-        heartbeat_timeout_s = forest.heartbeat_timeout_s(child)
-        if heartbeat_timeout_s > 0:
-            forest.set_deadline(child, "beat", heartbeat_timeout_s)
-        if child.short_lives:
-            forest.set_deadline(child, "stable", lifecycle.stable_threshold_s)
+    heartbeat_timeout_s = forest.heartbeat_timeout_s(child)
+    if heartbeat_timeout_s > 0:
+        forest.set_deadline(child, "beat", heartbeat_timeout_s)
+    if child.short_lives:
+        forest.set_deadline(child, "stable", child.spec.lifecycle.stable_threshold_s)
     down_s = forest.now_s - child.died_at_s if child.died_at_s else 0.0
     forest.note(
         FactKind.READY,

@@ -80,7 +80,10 @@ class Tree:
                 operators.spawn(forest, event)
             case _:
                 child = forest.children.get(event.id)
-                if child is not None and child.generation == event.generation:
+                # A frame may name anything; a supervisor has no process that could say it.
+                if child is None or child.supervision is not None:
+                    return
+                if child.generation == event.generation:
                     self._take_of_process(event, child)
 
     def _take_of_process(self, event: steps.Event, child: Child) -> None:
@@ -108,6 +111,8 @@ class Tree:
             return
         forest.exit_code = code
         forest.note(FactKind.NODE_STOPPING, text=why)
+        if top.state is State.IDLE:
+            starting.start(forest, top)  # asked to end before it began: an empty life
         stopping.close(forest, top, Shutdown())
 
     def _due(self) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from supervisor.core import steps
 from supervisor.core.facts import FactKind
-from supervisor.core.lifecycle import GOING_DOWN, Input, Intent
-from supervisor.core.spec import GROUP_STRATEGIES, Restart, StartMode, Strategy
-from supervisor.core.tree.forest import KILL_WAIT_S, Child, Forest
+from supervisor.core.lifecycle import Input, Intent
+from supervisor.core.spec import GROUP_STRATEGIES, StartMode, Strategy
+from supervisor.core.tree.forest import KILL_WAIT_S, Child, Forest, Supervision
 from supervisor.core.view import State
 from wippy.core.reasons import ExitReason, Shutdown
 
@@ -25,56 +25,31 @@ REASONS = {
 def bring_down(forest: Forest, supervisor: Child) -> bool:
     """Ask the next of the cut to stop; return whether something of it still lives."""
     supervision = forest.supervision(supervisor)
-    if not supervision.cut:
-        return False
-    living = [
-        child
-        for child in forest.children_of(supervisor)
-        if child.id in supervision.cut and child.state in (State.STARTING, State.UP, *GOING_DOWN)
-    ]
-    for child in _next_to_stop(forest, supervisor, living):
-        if child.state not in GOING_DOWN:
-            is_closing = supervisor.state is State.STOPPING
-            stop(forest, child, Intent.SHUTDOWN if is_closing else Intent.GROUP)
-    if not living:
-        _close_cut(forest, supervisor)
-    return bool(living)
+    is_closing = supervisor.state is State.STOPPING
+    for id in _next_to_stop(forest, supervision):
+        stop(forest, forest.children[id], Intent.SHUTDOWN if is_closing else Intent.GROUP)
+    return bool(supervision.cut)
 
 
-def _next_to_stop(forest: Forest, supervisor: Child, living: list[Child]) -> list[Child]:
+def _next_to_stop(forest: Forest, supervision: Supervision) -> list[str]:
     """Ordered: the last one, which must be dead before the next is told. Dynamic: all at once.
     Parallel: all that nobody living depends on, so that one who ignores SIGTERM delays nobody."""
-    spec = forest.supervision(supervisor).spec
+    spec, cut, untold = supervision.spec, supervision.cut, supervision.untold
     if spec.strategy is Strategy.DYNAMIC:
-        return living
+        return list(untold)
     if spec.start is StartMode.ORDERED or spec.strategy in GROUP_STRATEGIES:
-        return living[-1:]
-    ids = {child.id for child in living}
-    return [child for child in reversed(living) if not ids & forest.dependents.get(child.id, set())]
-
-
-def _close_cut(forest: Forest, supervisor: Child) -> None:
-    """All of the cut is down: whoever waited for a retry starts with the group instead."""
-    supervision = forest.supervision(supervisor)
-    for child in list(forest.children_of(supervisor)):
-        if child.id in supervision.cut and child.state is State.BACKOFF:
-            if child.spec.lifecycle.restart is Restart.TEMPORARY:
-                forest.remove(child)
-            else:
-                forest.move(child, Input.RETRY)
-    supervision.cut.clear()
+        last = next(reversed(cut), None)
+        return [last] if last is not None and last in untold else []
+    needed = forest.dependents
+    return [id for id in reversed(untold) if cut.keys().isdisjoint(needed.get(id, ()))]
 
 
 def close(forest: Forest, supervisor: Child, parting: ExitReason) -> None:
     """Bring a supervisor down: all its children, then itself with the reason `parting`."""
     supervision = forest.supervision(supervisor)
     supervision.parting = parting
-    supervision.cut = set(supervision.order)
-    if supervisor.state not in GOING_DOWN:
-        forest.move(supervisor, Input.STOP)
-    for child in forest.children_of(supervisor):
-        if child.state is State.BACKOFF:
-            forest.move(child, Input.RETRY)
+    forest.move(supervisor, Input.STOP)
+    forest.cut(supervisor, supervision.order)
 
 
 def stop(forest: Forest, child: Child, intent: Intent) -> None:
