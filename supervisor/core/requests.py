@@ -86,9 +86,7 @@ class Subscribe(msgspec.Struct, frozen=True, tag="subscribe"):
     view_interval_s: float = 0.0
 
 
-Verb = (
-    GetView | Why | History | Stop | Start | Restart | Kill | Spawn | StopNode | Subscribe
-)
+Verb = GetView | Why | History | Stop | Start | Restart | Kill | Spawn | StopNode | Subscribe
 
 
 class Request(msgspec.Struct, frozen=True, tag="request"):
