@@ -15,6 +15,9 @@ from wippy.core import reasons
 from wippy.core.reasons import ExitReason
 from wippy.core.units import format_duration
 
+UNLIMITED_RESTARTS = 1_000_000
+"""A supervisor that may restart this often never gives up: what it has used says nothing."""
+
 
 class Level(enum.StrEnum):
     """How much a reader should care."""
@@ -147,7 +150,7 @@ def _decision(fact: Fact) -> str:
         parts.append(f"with {', '.join(fact.affected)}")
     if fact.delay_s:
         parts.append(f"in {format_duration(fact.delay_s)}")
-    if fact.allowed:
+    if 0 < fact.allowed < UNLIMITED_RESTARTS:
         window = f"in {format_duration(fact.within_s)}"
         parts.append(f"({fact.used} of {fact.allowed} restarts {window} used)")
     return " ".join(parts)

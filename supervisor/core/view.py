@@ -7,8 +7,9 @@ import enum
 
 import msgspec
 
-from supervisor.core.facts import Fact
+from supervisor.core.facts import UNLIMITED_RESTARTS, Fact
 from wippy.core.reasons import ExitReason
+from wippy.core.units import format_duration
 
 
 class State(enum.StrEnum):
@@ -65,6 +66,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         window_used: Supervisors: restarts in the window.
         window_max: Supervisors: restarts allowed in the window.
         window_s: Supervisors: length of the window.
+        window_resets_s: Supervisors: until the oldest restart leaves the window; 0 if none is in.
         is_crash_loop: Consecutive short lives.
         is_frozen: Stopped by SIGSTOP.
         caused_by: The child whose death is why this one is going down; empty if none.
@@ -93,6 +95,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     window_used: int = 0
     window_max: int = 0
     window_s: float = 0.0
+    window_resets_s: float = 0.0
     is_crash_loop: bool = False
     is_frozen: bool = False
     caused_by: str = ""
@@ -195,6 +198,17 @@ COLOURS = {
     State.UNKILLABLE: "red",
 }
 """Only the 16 ANSI names, so that the user's theme holds; never the only sign of a state."""
+
+
+def strategy_words(row: Row) -> str:
+    """Return a supervisor's strategy and how much of its window is used:
+    `rest_for_one 2/3 in 5s, resets in 4.0s`."""
+    if not row.window_s or row.window_max >= UNLIMITED_RESTARTS:
+        return row.strategy
+    words = f"{row.strategy} {row.window_used}/{row.window_max} in {row.window_s:g}s"
+    if row.window_resets_s:
+        words += f", resets in {format_duration(row.window_resets_s)}"
+    return words
 
 
 def is_settled_well(row: Row) -> bool:

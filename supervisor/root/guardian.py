@@ -111,7 +111,8 @@ class _Guardian:
             sys.executable, "-P", "-m", "supervisor.root.boot", str(self._run_dir),
             str(os.getpid()), str(self._attempt), str(lock_fd), str(report_w),
         ]  # fmt: skip
-        # -P: a folder named `supervisor` where the user stands is not ours. Its own session: the terminal's ^C is for the guardian alone. Its signals are unblocked.
+        # -P: a folder named `supervisor` where the user stands is not ours. Its own session: the
+        # terminal's ^C is for the guardian alone. Its signals are unblocked.
         pid = os.posix_spawn(
             sys.executable, arguments, os.environ, setsid=True, setsigmask=(), setsigdef=PASSED_ON
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from supervisor.core.view import COLOURS, GLYPHS, Row, RowKind, State
+from supervisor.core.view import COLOURS, GLYPHS, Row, RowKind, State, strategy_words
 from wippy.core import reasons
 from wippy.core.units import format_bytes, format_duration
 
@@ -133,7 +133,7 @@ def _detail(row: Row, _: float) -> Cell:
     if row.caused_by:
         parts.append(f"because of {row.caused_by}")
     if row.strategy:
-        parts.append(strategy(row))
+        parts.append(strategy_words(row))
     if row.is_crash_loop:
         parts.append("crash loop")
     if row.actors and row.kind in {RowKind.POOL, RowKind.WORKER}:
@@ -144,13 +144,6 @@ def _detail(row: Row, _: float) -> Cell:
         parts.append(row.detail)
     is_tight = row.strategy and row.window_used >= max(1, row.window_max)
     return ", ".join(parts), "yellow" if row.caused_by or is_tight else "dim"
-
-
-def strategy(row: Row) -> str:
-    """Return a supervisor's strategy and how much of its window is used."""
-    if not row.window_s:
-        return row.strategy
-    return f"{row.strategy} {row.window_used}/{row.window_max} in {row.window_s:g}s"
 
 
 COLUMNS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from supervisor.core.facts import Fact, FactKind, level, sentence
-from supervisor.core.view import ASCII_GLYPHS, COLOURS, GLYPHS, Row
+from supervisor.core.view import ASCII_GLYPHS, COLOURS, GLYPHS, Row, strategy_words
 from supervisor.tui import columns
 from supervisor.tui.lines import Line, fit, styled, wrap
 from supervisor.tui.look import LEVEL_SIGNS, LEVEL_STYLES, Look, clock
@@ -133,7 +133,7 @@ def _fields(row: Row, model: Model, look: Look) -> list[tuple[str, str]]:
         ("generation", str(row.generation)),
         ("uptime", format_duration(row.uptime_s) if row.uptime_s else ""),
         ("restarts", f"{row.restarts}, {row.restarts_last_minute} in the last minute"),
-        ("strategy", columns.strategy(row) if row.strategy else ""),
+        ("strategy", strategy_words(row) if row.strategy else ""),
         ("cpu", "" if row.cpu_percent is None else f"{row.cpu_percent:.1f} % of a core"),
         ("memory", "" if row.memory_bytes is None else format_bytes(row.memory_bytes)),
         ("heartbeat", _age(row.heartbeat_age_s)),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from supervisor.core.facts import Fact, FactKind, Level, level, sentence
 from supervisor.core.requests import WhyView
-from supervisor.core.view import Row
+from supervisor.core.view import Row, strategy_words
 from supervisor.tui import columns
 from supervisor.tui.lines import Line, fit, styled, to_ansi, wrap
 from supervisor.tui.look import LEVEL_SIGNS, LEVEL_STYLES, clock
@@ -90,13 +90,13 @@ def _headline(row: Row, ancestors: tuple[Row, ...], width: int) -> list[Line]:
     if row.is_frozen:
         notes.append("stopped by SIGSTOP; SIGCONT thaws it")
     if row.strategy:
-        notes.append(columns.strategy(row))
+        notes.append(strategy_words(row))
     notes += [_place(parent) for parent in reversed(ancestors)]
     return lines + [piece for note in notes for piece in _indented(note, width)]
 
 
 def _place(parent: Row) -> str:
-    return f"below {parent.id}" + (f" ({columns.strategy(parent)})" if parent.strategy else "")
+    return f"below {parent.id}" + (f" ({strategy_words(parent)})" if parent.strategy else "")
 
 
 def _title(text: str) -> list[Line]:

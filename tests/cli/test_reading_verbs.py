@@ -118,7 +118,7 @@ def test_tree_in_ascii_and_narrow() -> None:
 def test_tree_shows_strategy_and_window(root: ControlRoot, cli: Cli) -> None:
     code, out, _ = cli("tree")
     assert code == 0
-    assert "app:ingest  up  rest_for_one (1/3 in 5s)" in out
+    assert "app:ingest  up  (rest_for_one 1/3 in 5s)" in out
 
 
 def test_tree_json_nests_children(root: ControlRoot, cli: Cli) -> None:

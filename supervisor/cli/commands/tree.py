@@ -8,7 +8,7 @@ from supervisor.cli.commands.status import node_line, state_words
 from supervisor.cli.node import connected, get_view, subtree
 from supervisor.cli.options import Color, Config, Json, OptionalId, RunDir
 from supervisor.cli.output import cut, is_utf8, painted, put, put_json, wants_colour, width_of
-from supervisor.core.view import ASCII_GLYPHS, COLOURS, GLYPHS, Row
+from supervisor.core.view import ASCII_GLYPHS, COLOURS, GLYPHS, Row, strategy_words
 from wippy.core import reasons
 from wippy.core.units import format_duration
 
@@ -74,7 +74,7 @@ def about(row: Row) -> str:
     """Return what a row says after its id."""
     words = [state_words(row)]
     if row.strategy:
-        words.append(f"{row.strategy} ({row.window_used}/{row.window_max} in {row.window_s:g}s)")
+        words.append(f"({strategy_words(row)})")
     if row.os_pid:
         words.append(f"pid {row.os_pid} g{row.generation} {format_duration(row.uptime_s)}")
     if row.restarts:

@@ -56,6 +56,7 @@ def row(forest: Forest, child: Child, depth: int, now_s: float) -> Row:
         window_used=supervision.window.used(now_s) if supervision else 0,
         window_max=supervision.window.max_restarts if supervision else 0,
         window_s=supervision.window.window_s if supervision else 0.0,
+        window_resets_s=supervision.window.resets_in_s(now_s) if supervision else 0.0,
         is_crash_loop=_is_crash_loop(child),
         is_frozen=child.watch is Watch.FROZEN and child.is_living,
         caused_by=child.caused_by,
