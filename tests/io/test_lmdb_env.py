@@ -327,20 +327,17 @@ def test_another_users_folder_is_refused_even_by_the_superuser(tmp_path: Path) -
 # --- full disks ----------------------------------------------------------------------------------
 
 
-def _limit_files(size_bytes: int) -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
-
-
 def test_no_room_is_unavailable_and_the_environment_stays_usable(tmp_path: Path) -> None:
     env = open_env(tmp_path / "e", map_bytes=2**24)
     put(env, b"before")
-    _limit_files((tmp_path / "e" / "data.mdb").stat().st_size)  # Python ignores SIGXFSZ
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size_bytes = (tmp_path / "e" / "data.mdb").stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))  # Python ignores SIGXFSZ
     try:
         with pytest.raises(Unavailable, match=r"no room on the disk for .*/e .* free"):
             put(env, b"large", b"x" * 2**20)
     finally:
-        _limit_files(resource.RLIM_INFINITY)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert env.read(lambda tx: (tx.count("t"), tx.get("t", b"before"))) == (1, b"v")
     put(env, b"large", b"x" * 2**20)
     assert env.read(lambda tx: tx.count("t")) == 2
