@@ -1,0 +1,181 @@
+"""Frames between processes: what travels from a PUSH to a PULL, peer to peer.
+
+A frame is everything that one process had to say to another in one turn of its event loop, in
+order. Messages to one actor, from one actor, under one topic, stand together as a *run*: one
+header for all of them. Everything else that actors say to each other (monitors, links, spawns,
+calls, ends, credit) travels in the same frames, so that it keeps its order with the messages.
+
+Each struct is a msgpack array; its first element is its number, new fields come last and have
+defaults. `to_generation` is the receiver's: ZeroMQ hands what was queued for a dead process to the
+next one that binds the path, so a frame for another generation is dropped into dead letters.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from wippy.core.reasons import ExitReason
+
+WIRE_VERSION = 1
+MAX_FRAME_BYTES = 8 * 2**20
+"""A larger frame costs its sender the connection (ZMQ_MAXMSGSIZE). A message may have 4 MiB."""
+MAX_MESSAGE_BYTES = 4 * 2**20
+SPLIT_FRAME_BYTES = 64 * 2**10
+"""A frame is sent early when it has grown to this: the receiver can begin with it."""
+MAX_TOPIC_LENGTH = 255
+CREDIT_UNIT_BYTES = 1024
+"""A message costs one unit of credit for each begun KiB."""
+WINDOW_UNITS = 4096
+"""What one process may have sent to one actor without its having taken it: 4,096 small messages,
+or 4 MiB. It bounds memory; a slower receiver holds its senders back."""
+
+
+class Run(msgspec.Struct, frozen=True, array_like=True, tag=0):
+    """Messages from `sender` to `target` (actor numbers), all under `topic`, in order."""
+
+    target: int
+    sender: int
+    topic: str
+    payloads: list[Any]
+    cost: int
+
+
+class Credit(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """`target` (an actor of the process that says so) has taken `units` of what was sent to it."""
+
+    target: int
+    units: int
+
+
+class SpawnActor(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """Start an actor as number `actor` in this worker; the number is made by the caller.
+
+    `first` are messages (topic, payload) delivered before any other; `name` is registered before
+    it starts; `context` are the context values that it inherits; `monitor` and `link` are those of
+    the parent, set before it starts, so that no end is missed.
+    """
+
+    actor: int
+    parent: int
+    process: str
+    args: list[Any]
+    monitor: bool = False
+    link: bool = False
+    name: str = ""
+    context: dict[str, Any] = {}
+    first: list[tuple[str, Any]] = []
+
+
+class Monitor(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """`watcher` (an actor of the sender) wants to know of `target`'s end; `reference` is its own."""
+
+    target: int
+    watcher: int
+    reference: int
+
+
+class Unmonitor(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """Forget the monitor `reference` of `watcher`."""
+
+    target: int
+    watcher: int
+    reference: int
+
+
+class Link(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """`peer` (an actor of the sender) and `target` are linked from now on."""
+
+    target: int
+    peer: int
+
+
+class Unlink(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """`peer` and `target` are linked no more."""
+
+    target: int
+    peer: int
+
+
+class Ended(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """To a watcher: the actor `actor` of the sender has ended. `reference` is the monitor's, or 0
+    for a link. `value` is what it returned, if that is data and the watcher asked by `exec`."""
+
+    watcher: int
+    actor: int
+    reference: int
+    reason: ExitReason
+    value: Any = None
+
+
+class Call(msgspec.Struct, frozen=True, array_like=True, tag=8):
+    """A message that wants a reply under `reference`."""
+
+    target: int
+    sender: int
+    topic: str
+    payload: Any
+    reference: int
+    cost: int = 1
+
+
+class Answer(msgspec.Struct, frozen=True, array_like=True, tag=9):
+    """The reply to the call `reference` of `target`; `error` is a `Failure` as data, or None."""
+
+    target: int
+    reference: int
+    payload: Any = None
+    error: dict[str, Any] | None = None
+
+
+class CancelPeer(msgspec.Struct, frozen=True, array_like=True, tag=10):
+    """Ask `target` to stop within `deadline_s` seconds; past it, it is killed."""
+
+    target: int
+    sender: int
+    reason: str
+    deadline_s: float
+
+
+class KillPeer(msgspec.Struct, frozen=True, array_like=True, tag=11):
+    """End `target` now, as `terminate` asks."""
+
+    target: int
+    sender: int
+
+
+Item = (
+    Run
+    | Credit
+    | SpawnActor
+    | Monitor
+    | Unmonitor
+    | Link
+    | Unlink
+    | Ended
+    | Call
+    | Answer
+    | CancelPeer
+    | KillPeer
+)
+
+
+class Frame(msgspec.Struct, frozen=True, array_like=True):
+    """What one process says to another in one turn.
+
+    Attributes:
+        version: `WIRE_VERSION`.
+        to_generation: Generation of the process it is meant for.
+        node: Node of the sender.
+        slot: Slot of the sender.
+        generation: Generation of the sender.
+        items: In order.
+    """
+
+    version: int
+    to_generation: int
+    node: str
+    slot: str
+    generation: int
+    items: list[Item]
