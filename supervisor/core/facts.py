@@ -91,7 +91,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         used: DECIDED: restarts in the window, this one included.
         allowed: DECIDED: restarts allowed in the window.
         within_s: DECIDED: length of the window.
-        output: EXITED: its last lines of output.
+        output: EXITED: its last lines of output. NODE_STOPPED: those of what failed to start.
     """
 
     seq: int = 0

@@ -9,7 +9,8 @@ import threading
 
 import msgspec
 
-from supervisor.core.facts import Fact, Level, level, sentence
+from supervisor.core.facts import Fact, FactKind, Level, level, sentence
+from supervisor.io.log_text import harmless
 
 QUEUED_LINES = 10_000
 """Lines that may wait for a slow reader; past it they are dropped, and the number is told."""
@@ -65,7 +66,10 @@ class LogLines:
 
 
 def render(fact: Fact) -> str:
-    """Return a fact as one line of text: time (UTC), level, child, what happened."""
+    """Return a fact as one line of text: time (UTC), level, child, what happened. Under the last
+    line of a node whose start failed is what the culprit had said."""
     at = datetime.datetime.fromtimestamp(fact.at_s, datetime.UTC)
     stamp = at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
-    return f"{stamp} {level(fact):<7} {fact.id or 'node':<24} {sentence(fact)}"
+    line = f"{stamp} {level(fact):<7} {fact.id or 'node':<24} {sentence(fact)}"
+    said = fact.output if fact.kind is FactKind.NODE_STOPPED else ()
+    return "\n".join((line, *(f"    {harmless(text)}" for text in said)))

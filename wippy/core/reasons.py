@@ -221,11 +221,15 @@ def sentence(reason: ExitReason) -> str:
 
 
 def causal_chain(reason: ExitReason) -> tuple[str, ...]:
-    """Return the chain of a `GaveUp` as lines, the first who gave up first, the leaf last."""
+    """Return the chain of a `GaveUp` as lines, the first who gave up first, the leaf last.
+
+    The line of a failed start ends with that of its cause, which is not said again.
+    """
     lines: list[str] = []
     current: ExitReason | None = reason
     while current is not None:
-        lines.append(sentence(current))
+        if not lines or not lines[-1].endswith(sentence(current)):
+            lines.append(sentence(current))
         match current:
             case GaveUp(last_exits=exits) if exits:
                 current = exits[-1]

@@ -116,7 +116,7 @@ def _end(forest: Forest, child: Child, reason: ExitReason, output: tuple[str, ..
     elif child.id in forest.supervision(parent).cut or parent.state not in _RUNNING:
         _end_within_group(forest, child, reason)
     elif was_starting and _is_first_start(forest, parent, child):
-        _fail_first_start(forest, parent, child, reason)
+        _fail_first_start(forest, parent, child, reason, output)
     else:
         _own_end(forest, parent, child, reason)
 
@@ -170,11 +170,13 @@ def _is_first_start(forest: Forest, parent: Child, child: Child) -> bool:
     return parent.state is State.STARTING and child.attempt == 0 and not forest.recovering
 
 
-def _fail_first_start(forest: Forest, parent: Child, child: Child, reason: ExitReason) -> None:
+def _fail_first_start(
+    forest: Forest, parent: Child, child: Child, reason: ExitReason, output: tuple[str, ...]
+) -> None:
     """The first start of a supervisor: one that fails takes down those already started."""
     forest.move(child, Input.WILL_RESTART)
     detail = f"{child.id} {sentence(reason)}"
-    last_words = reason.output if isinstance(reason, StartFailed) else ()
+    last_words = reason.output if isinstance(reason, StartFailed) else output
     parting = StartFailed(detail=detail, cause=reason, output=last_words)
     stopping.close(forest, parent, parting)
 
@@ -270,7 +272,8 @@ def _cut_group(forest: Forest, parent: Child, child: Child) -> tuple[str, ...]:
         sibling = forest.children[id]
         if sibling.state in (State.UP, State.STARTING):
             sibling.caused_by = child.id
-    forest.cut(parent, group)
+    if group:
+        forest.cut(parent, group)
     return group
 
 
@@ -350,7 +353,8 @@ def _finish(forest: Forest, top: Child, reason: ExitReason) -> None:
     forest.is_finished = True
     code = _final_code(forest, reason) if forest.exit_code is None else forest.exit_code
     chain = "; because ".join(causal_chain(reason)) if is_abnormal(reason) else "in order"
-    forest.note(FactKind.NODE_STOPPED, reason=reason, text=f"stopped: {chain}")
+    last_words = reason.output if isinstance(reason, StartFailed) else ()
+    forest.note(FactKind.NODE_STOPPED, reason=reason, text=f"stopped: {chain}", output=last_words)
     forest.act(steps.Finish(code, reason))
 
 
