@@ -54,6 +54,8 @@ class Admin:
         self._root = root
         self._waiting: list[Waiting] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        # One for the whole process: LMDB may be opened once (its locks are the process's).
+        self._stored = StateReader(Path(root.runtime.state_dir))
 
     def take(self, peer: bytes, request: Request) -> None:
         """Take a valid request; answer it now, or when it has come true."""
@@ -256,7 +258,7 @@ class Admin:
         """What the disk knows, and what has not reached it yet."""
         root = self._root
         await root.keeper.flush(0.2)
-        stored = await asyncio.to_thread(_stored, root.runtime.state_dir, id, limit)
+        stored = await asyncio.to_thread(self._stored.history, id, limit)
         known = {(fact.seq, fact.at_s) for fact in stored}
         fresh = [
             fact
@@ -264,14 +266,6 @@ class Admin:
             if (not id or fact.id == id) and (fact.seq, fact.at_s) not in known
         ]
         return (*stored, *fresh)[-limit:]
-
-
-def _stored(state_dir: str, id: str, limit: int) -> list[Fact]:
-    reader = StateReader(Path(state_dir))
-    try:
-        return reader.history(id, limit)
-    finally:
-        reader.close()
 
 
 def _tail(path: str) -> tuple[str, ...]:

@@ -78,7 +78,8 @@ class Frames:
                 )
                 root.performer.relaunch_fresh(vessel, job)
             case messages.Published("alarm", payload):
-                root.chronicle.tell(FactKind.ALARM, str(payload.get("text", payload)), id=job.slot)
+                text = str(payload.get("text") or "all is well again")
+                root.chronicle.tell(FactKind.ALARM, text, id=job.slot)
             case messages.Published("registry"):
                 pass  # whoever asked for the change has had its answer
             case _:
