@@ -10,6 +10,7 @@ import asyncio
 import time
 import traceback
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 from supervisor.core import steps
@@ -45,11 +46,9 @@ class Root:
         blueprint: The configuration.
         spec: The tree that it means.
         table: The process table of the run folder.
-        node_started_at_s: UTC start of the node, seconds since the epoch.
         root_starts: Roots so far, this one included.
         guardian_pid: Who started this process.
-        generations: See `Tree`.
-        held: See `Tree`.
+        python_path: Where children find our packages.
     """
 
     def __init__(
@@ -143,20 +142,29 @@ class Root:
 
     def _step(self, event: steps.Event) -> None:
         try:
-            for action in self.tree.step(event, self.loop.time()):
-                self.performer.perform(action)
+            self._perform(self.tree.step(event, self.loop.time()))
         except Exception as error:  # noqa: BLE001
             # The boundary of the loop: a bug in one step must not end the tree.
             traceback.print_exc()
             self.alarm(f"internal error at {event!r}: {error!r}; see the node's log")
+
+    def _perform(self, actions: Sequence[steps.Action]) -> None:
+        """Do first, tell afterwards: a replacement does not wait for its story to be written."""
+        try:
+            for action in actions:
+                if not isinstance(action, steps.Note):
+                    self.performer.perform(action)
+        finally:
+            for action in actions:
+                if isinstance(action, steps.Note):
+                    self.performer.perform(action)
 
     def command(self, event: steps.Event) -> None:
         """Take in an operator's event; `WippyError` says why it cannot be obeyed."""
         actions = self.tree.step(event, self.loop.time())
         self._is_stepping = True
         try:
-            for action in actions:
-                self.performer.perform(action)
+            self._perform(actions)
         finally:
             self._is_stepping = False
         if self._events:

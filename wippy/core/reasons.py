@@ -14,7 +14,7 @@
 | `MemoryLimit` | used more memory than its limit | yes |
 | `GaveUp` | a supervisor exceeded its restart intensity | yes |
 | `Unkillable` | SIGKILL did not end it | yes |
-| `Lost` | it ended while no root was watching | yes |
+| `Lost` | it ended while nobody could see how: no root, or no forkserver to pass it on | yes |
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Unkillable(msgspec.Struct, frozen=True, tag_field="reason", tag="unkillabl
 
 
 class Lost(msgspec.Struct, frozen=True, tag_field="reason", tag="lost"):
-    """It ended while no root was watching; how is not known."""
+    """It ended while nobody could see how: no root, or no forkserver to pass its status on."""
 
 
 ExitReason = (
@@ -216,7 +216,7 @@ def sentence(reason: ExitReason) -> str:
         case Unkillable():
             return "survived SIGKILL (uninterruptible sleep?)"
         case Lost():
-            return "ended while no root was watching"
+            return "ended, and how is not known"
     assert_never(reason)
 
 
