@@ -38,6 +38,7 @@ from wippy.core.reasons import (
     sentence,
 )
 
+_ASKED = frozenset({Intent.HOLD, Intent.RESTART, Intent.GROUP, Intent.SHUTDOWN})
 _RUNNING = frozenset({State.STARTING, State.UP})
 GAVE_UP_CODE = 69
 START_FAILED_CODE = 1
@@ -109,8 +110,8 @@ def _end(forest: Forest, child: Child, reason: ExitReason, output: tuple[str, ..
         _finish(forest, child, reason)
     elif parent is None or _is_orphan(forest, parent, child):
         _remove(forest, child)
-    elif child.intent in (Intent.HOLD, Intent.RESTART, Intent.GROUP, Intent.SHUTDOWN):
-        _asked_end(forest, child)
+    elif (asked := _asked_for(child)) in _ASKED:
+        _asked_end(forest, child, asked)
     elif child.intent is Intent.NOT_NEEDED:
         _rest(forest, child, Input.NOT_NEEDED, FactKind.IGNORED, "not needed here")
     elif child.id in forest.supervision(parent).cut or parent.state not in _RUNNING:
@@ -129,10 +130,15 @@ def _is_orphan(forest: Forest, parent: Child, child: Child) -> bool:
 # --- ends that were asked for --------------------------------------------------------------------
 
 
-def _asked_end(forest: Forest, child: Child) -> None:
-    if child.intent is Intent.HOLD:
+def _asked_for(child: Child) -> Intent:
+    """What is to follow: an operator's later word counts, the reason of the end stays its own."""
+    return child.intent if child.then is Intent.NONE else child.then
+
+
+def _asked_end(forest: Forest, child: Child, asked: Intent) -> None:
+    if asked is Intent.HOLD:
         _rest(forest, child, Input.HELD_DOWN, FactKind.HELD, "stopped by an operator")
-    elif child.intent is Intent.RESTART or child.spec.lifecycle.restart is not Restart.TEMPORARY:
+    elif asked is Intent.RESTART or child.spec.lifecycle.restart is not Restart.TEMPORARY:
         forest.move(child, Input.WILL_RESTART)
     else:
         _remove(forest, child)
@@ -178,6 +184,7 @@ def _fail_first_start(
     detail = f"{child.id} {sentence(reason)}"
     last_words = reason.output if isinstance(reason, StartFailed) else output
     parting = StartFailed(detail=detail, cause=reason, output=last_words)
+    forest.note(FactKind.STOPPING, parent, text=detail)
     stopping.close(forest, parent, parting)
 
 
@@ -302,8 +309,8 @@ def _exceed_own_limit(forest: Forest, parent: Child, child: Child, window: Inten
     reason = child.exits[-1]
     forest.move(child, Input.QUARANTINED)
     text = (
-        f"quarantined: more than {window.max_restarts} restarts in {window.window_s:g} s; "
-        f"start it again with: wippy-supervisor start {child.id}"
+        f"quarantined after {window.max_restarts} restarts in {window.window_s:g} s; "
+        f"start it again with: wippy-supervisor start {child.id}; its last exit"
     )
     forest.note(FactKind.QUARANTINED, child, reason=reason, text=text)
     _end_for_good(forest, parent, child, reason)

@@ -76,6 +76,7 @@ class Child:
     state: State = State.IDLE
     generation: int = 0
     intent: Intent = Intent.NONE
+    then: Intent = Intent.NONE  # an operator's word while it was going down: what is to follow
     watch: Watch = Watch.ALIVE
     os_pid: int = 0
     launched_at_s: float = 0.0

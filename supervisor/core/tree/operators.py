@@ -19,7 +19,7 @@ def hold(forest: Forest, id: str) -> str:
     if child.state is State.HELD:
         return f"{id} is already stopped"
     if child.state in GOING_DOWN or child.state is State.UNKILLABLE:
-        child.intent = Intent.HOLD
+        child.then = Intent.HOLD
         return f"{id} is being stopped"
     if child.is_living:
         stopping.stop(forest, child, Intent.HOLD)
@@ -40,8 +40,8 @@ def start(forest: Forest, id: str) -> str:
     if child.state in (State.UP, State.STARTING):
         return f"{id} is already {child.state}"
     if child.state in GOING_DOWN:
-        if child.intent in (Intent.HOLD, Intent.NONE):
-            child.intent = Intent.RESTART
+        if child.then is Intent.HOLD or child.intent in (Intent.HOLD, Intent.NONE):
+            child.then = Intent.RESTART
         return f"{id} starts when it is down"
     child.forgive()
     forest.held.discard(id)

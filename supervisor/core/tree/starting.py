@@ -27,7 +27,7 @@ def bring_up(forest: Forest, supervisor: Child) -> None:
         child = forest.children[id]
         if child.state is State.IDLE:
             _start_if_possible(forest, child)
-        if not _has_settled(forest, child):
+        if child.state is not State.UP and not _has_settled(forest, child):
             has_gap = True
             if is_ordered:
                 break
@@ -57,7 +57,7 @@ def _start_if_possible(forest: Forest, child: Child) -> None:
 def start(forest: Forest, child: Child) -> None:
     """Begin a life of `child`: the next generation."""
     child.generation += 1
-    child.intent = Intent.NONE
+    child.intent = child.then = Intent.NONE
     child.watch = Watch.ALIVE
     child.os_pid = 0
     child.waits_for = child.caused_by = ""

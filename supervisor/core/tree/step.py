@@ -65,7 +65,8 @@ class Tree:
         forest = self.forest
         match event:
             case steps.Begin():
-                starting.start(forest, forest.children[ROOT_ID])
+                if forest.children[ROOT_ID].state is State.IDLE:
+                    starting.start(forest, forest.children[ROOT_ID])
             case steps.ShutDown(why, code):
                 self._shut_down(why, code)
             case steps.Tick():
