@@ -27,6 +27,7 @@ import contextlib
 import fcntl
 import os
 import pickle
+import select
 import socket
 import struct
 import sys
@@ -270,6 +271,20 @@ class Fork:
             os.set_blocking(fd, True)
             threading.Thread(target=_write_all, args=(fd, rest), daemon=True).start()
 
+    def write_frame(self, frame: bytes) -> bool:
+        """Send `frame` to the living child, whole or not at all; say whether the pipe took it.
+
+        The child reads it from its `parent_sentinel`. At most `select.PIPE_BUF` bytes: what is
+        longer might be split (pipe(7)).
+        """
+        if self.data_fd < 0 or len(frame) > select.PIPE_BUF:
+            return False
+        try:
+            os.write(self.data_fd, frame)
+        except (BlockingIOError, BrokenPipeError):
+            return False  # it did not read its birth, or is dead
+        return True
+
     def close(self) -> None:
         """Give the descriptors back; what was not forked yet will not live. May be repeated."""
         if self.data_fd >= 0 and self.pid is None:
@@ -281,6 +296,16 @@ class Fork:
             os.close(self.status_fd)
             self.status_fd = -1
         self.is_closed = True
+
+    def withdraw(self) -> bool:
+        """Take the request back; False if the child is there, or has read what it is to be."""
+        self.read()
+        if self.pid is not None or self.data_fd < 0:
+            return False
+        try:
+            return _drain(self.data_fd)
+        except OSError:
+            return False  # no free descriptor: it may come to live
 
     def close_data(self) -> None:
         """Give `data_fd` back. May be repeated."""
@@ -314,16 +339,19 @@ def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[i
     return read_fd, write_fd
 
 
-def _drain(write_end: int) -> None:
-    """Empty the pipe of `write_end`: who reads it later finds the end, and is nothing."""
+def _drain(write_end: int) -> bool:
+    """Empty the pipe of `write_end`: who reads it later finds the end, and is nothing. Say whether
+    there was something in it."""
     fd = os.open(f"/proc/self/fd/{write_end}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    has_any = False
     try:
         while os.read(fd, 65536):
-            pass
+            has_any = True
     except BlockingIOError:
         pass  # empty
     finally:
         os.close(fd)
+    return has_any
 
 
 def _write_all(fd: int, data: bytes) -> None:

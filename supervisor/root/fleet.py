@@ -120,15 +120,25 @@ class Fleet:
         spare = self._take_spare()
         if spare is not None:
             spare.job = job
-            if not isinstance(job, ExecJob):
-                spare.fork.close_data()
             self.by_slot[job.slot] = spare
-            self.send(spare, Assign(job))
+            self._assign(spare, job)
             self.on_pid(spare)
         else:
             self._queue.append(job)
             self._fork_queued()
         self.refill_soon()
+
+    def _assign(self, spare: Vessel, job: Job) -> None:
+        """Tell a spare what to be: through the pipe that it was born from, if that takes it.
+
+        A pipe wakes the process itself; a frame on its socket goes through two more threads, of
+        ZeroMQ, one here and one there.
+        """
+        assign = Assign(job)
+        if not spare.fork.write_frame(encode(assign)):
+            self.send(spare, assign)
+        if not isinstance(job, ExecJob):
+            spare.fork.close_data()
 
     def _take_spare(self) -> Vessel | None:
         while self._spares:
@@ -238,7 +248,10 @@ class Fleet:
     def kill(self, vessel: Vessel) -> None:
         """SIGKILL the process and its whole group."""
         if vessel.process is None:
-            vessel.kill_when_known = True
+            if vessel.fork.withdraw():  # a forkserver that is stopped has not made it yet
+                self._ended(vessel, Signal(signal.SIGKILL))
+            else:
+                vessel.kill_when_known = True
             return
         vessel.process.signal_group(signal.SIGKILL)
         vessel.process.signal(signal.SIGKILL)  # a newborn may not lead its group yet

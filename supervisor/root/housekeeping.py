@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from supervisor.core import steps
 from supervisor.core.facts import FactKind
-from supervisor.core.spec import Dedicated, Foreign, PoolWorker
+from supervisor.core.spec import FORKSERVER_ID, Dedicated, Foreign, PoolWorker
 from supervisor.io.figures import Figures, Sampler
 from supervisor.io.os_process import OsProcess
 from supervisor.io.output import Janitor
@@ -80,6 +80,8 @@ class Housekeeping:
         """Take the figures of every process now."""
         root = self._root
         pids = {slot: v.pid for slot, v in root.fleet.by_slot.items() if v.pid}
+        if root.performer.server_pid:
+            pids[FORKSERVER_ID] = root.performer.server_pid
         self._take(self._sampler.sample({**pids, "": os.getpid()}, root.loop.time()))
 
     def _limited(self) -> dict[str, int]:
