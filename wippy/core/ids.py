@@ -8,6 +8,7 @@ a message to a dead actor can never reach its successor.
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 import msgspec
@@ -18,11 +19,13 @@ MAX_ID_LENGTH = 128
 """Entry ids become file names, process titles and LMDB keys (511 bytes); 128 fits all three."""
 
 _PART = r"[A-Za-z_][A-Za-z0-9_\-]*"
-ENTRY_ID = re.compile(rf"^(?P<namespace>{_PART}(?:\.{_PART})*):(?P<name>{_PART}(?:\.{_PART})*)$")
-NAMESPACE = re.compile(rf"^{_PART}(?:\.{_PART})*$")
+ENTRY_ID = re.compile(rf"^(?P<namespace>{_PART}(?:\.{_PART})*):(?P<name>{_PART}(?:\.{_PART})*)\Z")
+NAMESPACE = re.compile(rf"^{_PART}(?:\.{_PART})*\Z")
 NAME = NAMESPACE
-NODE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,62}$")
-_PID = re.compile(r"^(?P<node>[^/]+)/(?P<slot>[^/]+)\.(?P<generation>[0-9]+)/(?P<actor>[0-9]+)$")
+NODE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,62}\Z")
+_PID = re.compile(
+    r"^(?P<node>[^/]+)/(?P<slot>[^/]+)\.(?P<generation>[0-9]{1,18})/(?P<actor>[0-9]{1,18})\Z"
+)
 
 
 def split_id(entry_id: str) -> tuple[str, str]:
@@ -41,6 +44,18 @@ def qualify(name: str, namespace: str) -> str:
 def worker_slot(host_id: str, number: int) -> str:
     """Return the slot of worker `number` (from 1) of the pool `host_id`."""
     return f"{host_id}#{number}"
+
+
+def socket_name(slot: str, generation: int) -> str:
+    """Return the file name, in the message folder, of the socket of one generation of a slot.
+
+    Slots may be longer than a socket's path (107 bytes); their hash is not.
+    """
+    return f"{hashlib.blake2b(slot.encode(), digest_size=8).hexdigest()}.{generation}"
+
+
+SPAWNED_MARK = "~"
+"""In the slot of a process that an actor has spawned: `<process id>~<8 random characters>`."""
 
 
 class Pid(msgspec.Struct, frozen=True):

@@ -13,16 +13,20 @@ drops frames of any other. Unknown fields are accepted, so that neighbours may b
                  │  ◄─────────────── Ended ────────────────  │  last words; then it exits
 A pool worker also gets `StartActor`, `CancelActor`, `KillActor`; it answers with
 `ActorReady` and `ActorEnded`.
+
+Actors of different processes speak without the root (`wippy.core.wire`); what they need it for
+goes here: `WatchProcess` and `Gone` (an OS process's end), `SpawnProcess` and `EndProcess`
+(dedicated processes), `RegisterName` and `NameTaken`, `WantCode` and `Code`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from wippy.core.codec import FrameDecoder
-from wippy.core.reasons import ExitReason
+from wippy.core.reasons import ExitReason, Lost
 
 PROTOCOL = 1
 
@@ -32,8 +36,24 @@ output, also while its loop is blocked. Python code hardly ever uses a real-time
 program has no handler for it and would die: never send it to an `ExecJob`."""
 
 
+MAILBOX_MESSAGES = 10_000
+"""Messages that wait in an actor's mailbox unless its entry says otherwise: a burst of a busy
+second fits, and a receiver that has stopped is noticed before it has eaten the memory."""
+
+
+class LibraryRef(msgspec.Struct, frozen=True, kw_only=True):
+    """Where code is that others import; see `supervisor.core.spec.LibraryCode` (same fields)."""
+
+    path: str | None = None
+    text: str | None = None
+    module: str | None = None
+    origin: str = ""
+    imports: dict[str, str] = {}
+
+
 class CodeRef(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the code of an actor is; see `supervisor.core.spec.Code` (same fields)."""
+    """Where the code of an actor is, and all that it imports; see `supervisor.core.spec.Code`
+    (same fields): a process loads it without asking anybody."""
 
     method: str
     path: str | None = None
@@ -41,6 +61,9 @@ class CodeRef(msgspec.Struct, frozen=True, kw_only=True):
     module: str | None = None
     origin: str = ""
     search_path: str | None = None
+    imports: dict[str, str] = {}
+    libraries: dict[str, LibraryRef] = {}
+    mailbox_messages: int = MAILBOX_MESSAGES
 
 
 class OsLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,11 +105,16 @@ class JobBase(msgspec.Struct, frozen=True, kw_only=True, tag_field="job"):
 
 
 class ActorJob(JobBase, frozen=True, kw_only=True, tag="actor"):
-    """Be one actor: `process` is the entry id of its code, `args` its arguments."""
+    """Be one actor: `process` is the entry id of its code, `args` its arguments. One that an
+    actor has spawned has the `parent`'s pid, may be linked to it from its start, and inherits its
+    `context` values."""
 
     process: str
     code: CodeRef
     args: tuple[Any, ...] = ()
+    parent: str = ""
+    is_linked: bool = False
+    context: dict[str, Any] = {}
 
 
 class WorkerJob(JobBase, frozen=True, kw_only=True, tag="worker"):
@@ -129,7 +157,11 @@ class Birth(msgspec.Struct, frozen=True, kw_only=True):
         root_pid: Whose death ends the process.
         node: For the title of a spare.
         orphan_timeout_s: How long it may go on without a root.
+        message_dir: Folder of the sockets of processes (`ids.socket_name`), within the run folder;
+            empty for a process that talks to no other.
         job: What to be; None for a spare, which waits for `Assign`.
+        message_dir: Folder of the sockets that processes speak to each other through; empty: this
+            process takes no part.
     """
 
     endpoint: str
@@ -138,6 +170,7 @@ class Birth(msgspec.Struct, frozen=True, kw_only=True):
     root_pid: int
     node: str
     orphan_timeout_s: float = 5.0
+    message_dir: str = ""
     job: Job | None = None
 
 
@@ -183,6 +216,7 @@ class Beat(msgspec.Struct, frozen=True, tag="beat"):
         sent: Messages sent since the start.
         received: Messages received since the start.
         output_dropped: Bytes of output that found no room on the disk.
+        dead_letters: Messages that could not be delivered, by reason.
     """
 
     generation: int
@@ -192,6 +226,7 @@ class Beat(msgspec.Struct, frozen=True, tag="beat"):
     sent: int = 0
     received: int = 0
     output_dropped: int = 0
+    dead_letters: dict[str, int] = {}
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended"):
@@ -226,7 +261,100 @@ class Published(msgspec.Struct, frozen=True, tag="published"):
     payload: dict[str, Any] = {}
 
 
-FromProcess = Hello | Ready | NotNeeded | Stale | Beat | Ended | ActorReady | ActorEnded | Published
+class WatchProcess(msgspec.Struct, frozen=True, tag="watch_process"):
+    """Tell me when the OS process of `slot`, `generation` ends: one `Gone`, at once if it is not
+    there. Asking again changes nothing."""
+
+    slot: str
+    generation: int
+
+
+class Unwatch(msgspec.Struct, frozen=True, tag="unwatch"):
+    """Forget the `WatchProcess` of the same slot and generation. A `Gone` may be on its way."""
+
+    slot: str
+    generation: int
+
+
+class SpawnProcess(msgspec.Struct, frozen=True, tag="spawn_process", kw_only=True):
+    """Start an actor in an OS process of its own, as `slot`, which the caller made:
+    `<process id>~<8 random base32 characters>`. A start that fails is told as `Gone` with
+    `StartFailed`.
+
+    Attributes:
+        slot: Of the new process.
+        generation: Always 1.
+        process: Entry id of the code.
+        args: Arguments of the entry function.
+        parent: Pid of the actor that spawns it.
+        monitor: `parent` monitors it; the sender watches it from the start.
+        link: It is linked to `parent`; the sender watches it from the start.
+        name: Registered for it before it starts; taken already, the start fails. Empty is none.
+        context: Context values that it inherits.
+    """
+
+    slot: str
+    process: str
+    generation: int = 1
+    args: tuple[Any, ...] = ()
+    parent: str = ""
+    monitor: bool = False
+    link: bool = False
+    name: str = ""
+    context: dict[str, Any] = {}
+
+
+class RegisterName(msgspec.Struct, frozen=True, tag="register_name"):
+    """Register `name` for `pid`, an actor of this node. `NameTaken` says that it has one already;
+    otherwise the directory shows it. The first to ask wins."""
+
+    name: str
+    pid: str
+
+
+class UnregisterName(msgspec.Struct, frozen=True, tag="unregister_name"):
+    """Remove `name` if it is `pid`'s: a late one, of an old generation, never removes the new row.
+    Answered with `NameFreed` once the directory does not show it."""
+
+    name: str
+    pid: str
+
+
+class EndProcess(msgspec.Struct, frozen=True, tag="end_process"):
+    """End the dedicated process of `slot`, `generation`: `cancel` asks, and kills at the deadline;
+    `kill` kills at once. What follows its end is its supervisor's decision."""
+
+    slot: str
+    generation: int
+    how: Literal["cancel", "kill"]
+    reason: str = ""
+    deadline_s: float = 5.0
+
+
+class WantCode(msgspec.Struct, frozen=True, tag="want_code"):
+    """Where is the code of the entry `process`? Answered with `Code`."""
+
+    process: str
+
+
+FromProcess = (
+    Hello
+    | Ready
+    | NotNeeded
+    | Stale
+    | Beat
+    | Ended
+    | ActorReady
+    | ActorEnded
+    | Published
+    | WatchProcess
+    | Unwatch
+    | SpawnProcess
+    | RegisterName
+    | UnregisterName
+    | EndProcess
+    | WantCode
+)
 
 # --- root to process -----------------------------------------------------------------------------
 
@@ -281,7 +409,53 @@ class Told(msgspec.Struct, frozen=True, tag="told"):
     payload: dict[str, Any] = {}
 
 
-ToProcess = Assign | StartActor | CancelActor | KillActor | Cancel | Told
+class Gone(msgspec.Struct, frozen=True, tag="gone"):
+    """To who watches: the process has ended. The directory shows neither it nor its names any
+    more, and its replacement does not exist yet. `noproc`: it was not there when it was asked for;
+    `reason` then means nothing."""
+
+    slot: str
+    generation: int
+    reason: ExitReason = Lost()
+    noproc: bool = False
+
+
+class NameTaken(msgspec.Struct, frozen=True, tag="name_taken"):
+    """`name` was not registered: it is `pid`'s, or, with an empty `pid`, the process that it was
+    meant for is not there."""
+
+    name: str
+    pid: str
+
+
+class NameFreed(msgspec.Struct, frozen=True, tag="name_freed"):
+    """The directory shows `name` for `pid` no longer: whoever waits for that may be told of its
+    end."""
+
+    name: str
+    pid: str
+
+
+class Code(msgspec.Struct, frozen=True, tag="code"):
+    """The code of `process`; None, and why in `error`, where there is none."""
+
+    process: str
+    code: CodeRef | None = None
+    error: str = ""
+
+
+ToProcess = (
+    Assign
+    | StartActor
+    | CancelActor
+    | KillActor
+    | Cancel
+    | Told
+    | Gone
+    | NameTaken
+    | NameFreed
+    | Code
+)
 
 from_process: FrameDecoder[FromProcess] = FrameDecoder(FromProcess)
 to_process: FrameDecoder[ToProcess] = FrameDecoder(ToProcess)
