@@ -160,8 +160,6 @@ class Birth(msgspec.Struct, frozen=True, kw_only=True):
         message_dir: Folder of the sockets of processes (`ids.socket_name`), within the run folder;
             empty for a process that talks to no other.
         job: What to be; None for a spare, which waits for `Assign`.
-        message_dir: Folder of the sockets that processes speak to each other through; empty: this
-            process takes no part.
     """
 
     endpoint: str

@@ -17,8 +17,12 @@ from wippy.core.messages import (
     Assign,
     Cancel,
     CancelActor,
+    Code,
     Ended,
+    Gone,
     KillActor,
+    NameFreed,
+    NameTaken,
     Ready,
     StartActor,
     Told,
@@ -88,7 +92,7 @@ class Worker:
             case Cancel():
                 if not self._stop.done():
                     self._stop.set_result(message)
-            case Assign() | Told():
+            case Assign() | Told() | Gone() | NameTaken() | NameFreed() | Code():
                 complain(f"a {type(message).__name__} frame is not for a worker")
             case _:
                 assert_never(message)
