@@ -1,4 +1,5 @@
-"""The root's table of the processes it runs, in the run environment, for the root after it.
+"""The run environment: the root's table of the processes it runs, for the root after it, and the
+directory, for all processes of the node (`wippy.core.directory`).
 
 Written by the root alone, never synced: a row is in the kernel's page cache when `put` returns, so
 a `kill -9` of the root loses nothing; a reboot may lose or tear it all, and then it means nothing
@@ -9,7 +10,7 @@ one begun: its loss must never stop a start.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -17,10 +18,10 @@ import msgspec
 from supervisor.io.lmdb_env import Format, LmdbEnv
 from supervisor.io.lmdb_errors import explain
 from supervisor.io.lmdb_tx import Tx
+from wippy.core.directory import RUN_FOLDER
+from wippy.core.directory import TABLE as DIRECTORY
 from wippy.errors import Internal, Invalid, WippyError
 
-RUN_FOLDER = "run.lmdb"
-"""The environment within the run folder."""
 BOOT_FILE = "boot_id"
 OPENING_FILE = "opening"
 DAMAGED_SUFFIX = ".damaged"
@@ -31,7 +32,12 @@ GENERATIONS = "generations"
 NODE = "node"
 _NODE_KEY = b"node"
 
-RUN_FORMAT = Format(name="run database", version=1, tables=(PROCESSES, GENERATIONS, NODE))
+RUN_FORMAT = Format(
+    name="run database",
+    version=2,
+    tables=(PROCESSES, GENERATIONS, NODE, DIRECTORY),
+    migrations={1: lambda _tx: None},  # the directory is new, and begins empty
+)
 
 
 class ProcessRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +137,30 @@ class ProcessTable:
         return self._env.read(
             lambda tx: {key.decode(): int(value) for key, value in tx.scan(GENERATIONS)}
         )
+
+    def forget_generation(self, child_id: str) -> None:
+        """Forget the generations of a child whose id is never used again."""
+        self._env.write(lambda tx: tx.delete(GENERATIONS, child_id.encode()))
+
+    def write_directory(self, rows: Mapping[bytes, bytes | None]) -> None:
+        """Store rows of the directory by key; None removes. Processes read them at once."""
+
+        def work(tx: Tx) -> None:
+            for key, row in rows.items():
+                if row is None:
+                    tx.delete(DIRECTORY, key)
+                else:
+                    tx.put(DIRECTORY, key, row)
+
+        self._env.write(work)
+
+    def clear_directory(self) -> None:
+        """Remove all rows of the directory: nobody lives yet."""
+        self._env.write(lambda tx: tx.clear(DIRECTORY))
+
+    def clear_stale_readers(self) -> int:
+        """Free the reader slots of killed processes, which hold back old pages; return how many."""
+        return self._env.clear_stale_readers()
 
     def node(self) -> NodeRow:
         """Return what is known of the node."""

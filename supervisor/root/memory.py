@@ -7,7 +7,7 @@ on with what it has in its own memory.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from supervisor.core.spec import ChildSpec, Foreign
@@ -81,6 +81,22 @@ class Memory:
         else:
             self.held.discard(child_id)
         self._write(lambda: self._table.set_held(self.held))
+
+    def forget_generation(self, child_id: str) -> None:
+        """Forget a child whose id is never used again."""
+        self._write(lambda: self._table.forget_generation(child_id))
+
+    def write_directory(self, rows: Mapping[bytes, bytes | None]) -> None:
+        """Store rows of the directory; None removes."""
+        self._write(lambda: self._table.write_directory(rows))
+
+    def clear_directory(self) -> None:
+        """Begin the directory anew: nobody lives yet."""
+        self._write(self._table.clear_directory)
+
+    def clear_stale_readers(self) -> None:
+        """Free what killed readers of the directory hold back."""
+        self._write(self._table.clear_stale_readers)
 
     def close(self) -> None:
         """Close the environment."""

@@ -1,0 +1,73 @@
+"""Rows of the directory: who can be reached under which name, in the run environment.
+
+The root alone writes them; every process reads them directly (LMDB). A row is there while who it
+names can be reached: put at READY, removed before anybody is told of the end.
+
+| key | value |
+|---|---|
+| `<entry id>` of a service | `Address` |
+| `name:<registered name>` | `Address` |
+| `host:<entry id>` of a pool | `HostAddress`: its workers that take actors |
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from wippy.errors import Invalid
+
+RUN_FOLDER = "run.lmdb"
+"""The run environment within the run folder."""
+MESSAGE_FOLDER = "m"
+"""The folder of the sockets of processes within the run folder: `Birth.message_dir`."""
+TABLE = "directory"
+MAX_NAME_BYTES = 255
+"""Of a registered name; a key of LMDB has at most 511 bytes."""
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where a service or a name is.
+
+    Attributes:
+        pid: `node/slot.generation/actor`.
+        generation: Of the service (an actor of a pool has one of its own); that in the pid for a
+            registered name.
+    """
+
+    pid: str
+    generation: int
+
+
+class HostAddress(msgspec.Struct, frozen=True):
+    """The workers of a pool that take actors: (slot, generation, actors living there).
+
+    The counts are some seconds old at most: good for placing, not for counting.
+    """
+
+    workers: tuple[tuple[str, int, int], ...]
+
+
+decode_address = msgspec.msgpack.Decoder(Address).decode
+decode_host = msgspec.msgpack.Decoder(HostAddress).decode
+encode_row = msgspec.msgpack.Encoder().encode
+
+
+def service_key(entry_id: str) -> bytes:
+    """Return the key of a service."""
+    return entry_id.encode()
+
+
+def name_key(name: str) -> bytes:
+    """Return the key of a registered name; `Invalid` if it can be none."""
+    key = name.encode(errors="surrogatepass")
+    if not 1 <= len(key) <= MAX_NAME_BYTES or not name.isprintable():
+        raise Invalid(
+            f"{name[:80]!r} cannot be registered: a name is 1 to {MAX_NAME_BYTES} bytes of "
+            "printable text"
+        )
+    return b"name:" + key
+
+
+def host_key(entry_id: str) -> bytes:
+    """Return the key of a pool."""
+    return b"host:" + entry_id.encode()
