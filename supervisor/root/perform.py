@@ -252,7 +252,6 @@ class Performer:
         if job is None:
             return
         root.probing.end(job.slot)
-        root.memory.process_ended(job.slot, job.generation)
         root.frames.beats.pop(job.slot, None)
         child = root.tree.child(job.slot)
         if child is not None and _wants_output(child, reason):
@@ -262,6 +261,9 @@ class Performer:
         if isinstance(job, WorkerJob):
             for seat in root.pools.worker_ended(job.host, vessel):
                 root.feed(steps.Died(seat.child, seat.generation, reason))
+        # After the replacement is on its way: rows are told apart by their generation, and that of
+        # a dead process is no danger to anybody.
+        root.memory.process_ended(job.slot, job.generation)
         root.housekeeping.look_for_orphans_soon()
 
     async def _died_with_output(self, job: Job, child: Child, reason: ExitReason) -> None:

@@ -63,19 +63,21 @@ def run(birth: bytes, parent_sentinel: int) -> int:
 
     Args:
         birth: An encoded `Birth`.
-        parent_sentinel: A descriptor of the forkserver's protocol; its closing tells the root that
-            the process has exec'ed or ended, so it is left open.
+        parent_sentinel: The reading end of the pipe that the birth came through. Its closing
+            tells the root that the process has exec'ed or ended, so it is left open; a spare gets
+            its `Assign` from it.
     """
     born = messages.birth.decode(birth)
     _leave_family()
-    return Life(born).run()
+    return Life(born, parent_sentinel).run()
 
 
 class Life:
     """A process, from its birth on."""
 
-    def __init__(self, birth: Birth) -> None:
+    def __init__(self, birth: Birth, parent_sentinel: int) -> None:
         self._birth = birth
+        self._parent_sentinel = parent_sentinel
         self._role: Role | None = None
         self._is_orphan = False
         self._loop = asyncio.new_event_loop()
@@ -92,6 +94,7 @@ class Life:
             on_death=self._root_died,
         )
         if self._birth.job is None:
+            self._control.read_pipe(self._parent_sentinel)
             setproctitle.setproctitle(f"wippy: spare [{self._birth.node}]")
         status = self._run_to_end(self._loop.create_task(self._live()))
         self._wind_up(status)

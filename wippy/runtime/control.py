@@ -8,6 +8,8 @@ ZMQ_FD).
 from __future__ import annotations
 
 import asyncio
+import os
+import select
 from collections import deque
 from collections.abc import Callable
 
@@ -49,6 +51,7 @@ class Control:
         self._loop = loop
         self._backlog: deque[ToProcess] = deque()
         self._handler: Handler | None = None
+        self._pipe_fd = -1
         self._waiter: asyncio.Future[None] | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
 
@@ -73,6 +76,13 @@ class Control:
             self._socket.connect(endpoint)
         self._fd = self._option(zmq.FD)
         self._loop.add_reader(self._fd, self._drain)
+
+    def read_pipe(self, fd: int) -> None:
+        """Take one message from the pipe `fd` too: who waits for it is woken by the root itself,
+        not by ZeroMQ's threads. The descriptor stays open."""
+        os.set_blocking(fd, False)
+        self._pipe_fd = fd
+        self._loop.add_reader(fd, self._drain_pipe)
 
     def send(self, message: FromProcess) -> None:
         """Send `message`; where there is no room it is dropped and counted."""
@@ -124,7 +134,19 @@ class Control:
     def _option(self, option: int) -> int:
         return int(self._socket.getsockopt(option))
 
+    def _drain_pipe(self) -> None:
+        try:
+            frame = os.read(self._pipe_fd, select.PIPE_BUF)
+        except BlockingIOError:
+            return
+        self._loop.remove_reader(self._pipe_fd)
+        self._pipe_fd = -1
+        if frame:
+            self._read(frame)
+
     def _drain(self) -> None:
+        if self._pipe_fd >= 0:
+            self._drain_pipe()  # what was written there was sent before
         while self._context is not None:
             try:
                 frame = self._socket.recv(zmq.DONTWAIT)
