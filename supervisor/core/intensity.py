@@ -37,7 +37,7 @@ class Intensity(msgspec.Struct, frozen=True):
     def resets_in_s(self, now_s: float) -> float:
         """Return the seconds until the oldest counted restart leaves the window; 0 if none."""
         recent = self._recent(now_s)
-        return recent[0] + self.window_s - now_s if recent else 0.0
+        return max(0.0, recent[0] + self.window_s - now_s) if recent else 0.0
 
     def _recent(self, now_s: float) -> tuple[float, ...]:
         oldest_s = now_s - self.window_s

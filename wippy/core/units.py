@@ -16,6 +16,10 @@ MAX_DURATION_S = 10 * 365 * 86400.0
 """Ten years: longer than any process, short enough that no timer overflows."""
 
 
+TOO_MANY_BYTES = 2**63
+"""8 EiB: one more than the kernel's own counters hold."""
+
+
 def parse_duration_s(text: str) -> float:
     """Return `text` in seconds; `Invalid` says how durations are written."""
     match = _NUMBER.match(text)
@@ -32,7 +36,10 @@ def parse_size_bytes(text: str) -> int:
     match = _NUMBER.match(text)
     if match is None or match["unit"] not in BYTES:
         raise Invalid(f"{text!r} is no size; write for instance 64KiB, 512MiB or 2GiB")
-    return int(float(match["number"]) * BYTES[match["unit"]])
+    size_bytes = float(match["number"]) * BYTES[match["unit"]]
+    if size_bytes >= TOO_MANY_BYTES:
+        raise Invalid(f"{text!r} is 8 EiB or more")
+    return int(size_bytes)
 
 
 def format_duration(seconds: float) -> str:

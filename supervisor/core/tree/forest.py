@@ -141,12 +141,12 @@ class Forest:
         self.now_s = 0.0
         self.actions: list[steps.Action] = []
         self.unsettled: dict[str, None] = {}
-        self.starved: set[str] = set()  # supervisors that found no free start slot
+        self.starved: dict[str, None] = {}  # supervisors that found no free start slot
         self.starting_count = 0
         self.exit_code: int | None = None
         self.is_finished = False
         self.children: dict[str, Child] = {}
-        self.dependents: dict[str, set[str]] = {}
+        self.dependents: dict[str, dict[str, None]] = {}  # no sets: their order is never the same
         for spec in tree.children.values():
             self.add(spec)
         for spec in tree.children.values():
@@ -262,9 +262,10 @@ class Forest:
             _note_in_parent(self.supervision(parent), child, input)
         if was_starting:
             self.starting_count -= 1
-            self.unsettled.update(dict.fromkeys(self.starved))
+            self.unsettled.update(self.starved)
             self.starved.clear()
-        self.unsettle(child)
+        # A start and a READY concern only who requires the child itself.
+        self.unsettle(child, far=input not in (Input.LAUNCH, Input.READY))
 
     def cut(self, supervisor: Child, ids: Collection[str]) -> None:
         """Add children to those that must be down before anything is started. Who waits for a
@@ -280,15 +281,18 @@ class Forest:
         }
         self.unsettled[supervisor.id] = None
 
-    def unsettle(self, child: Child) -> None:
-        """Mark what has to look again after a change of `child`."""
+    def unsettle(self, child: Child, *, far: bool = True) -> None:
+        """Mark what has to look again after a change of `child`; `far` includes those that wait for
+        what waits for it."""
         if child.supervision is not None:
             self.unsettled[child.id] = None
         if child.spec.parent:
             self.unsettled[child.spec.parent] = None
         told, telling = {child.id}, [child.id]
         while telling:
-            for id in self.dependents.get(telling.pop(), set()) - told:
+            for id in self.dependents.get(telling.pop(), ()):
+                if id in told:
+                    continue
                 told.add(id)
                 waiting = self.children.get(id)
                 parent = self.parent(waiting) if waiting is not None else None
@@ -296,7 +300,7 @@ class Forest:
                     continue
                 self.supervision(parent).settled = 0
                 self.unsettled[parent.id] = None
-                if waiting.state is State.IDLE:
+                if far and waiting.state is State.IDLE:
                     telling.append(id)  # who waits for it waits for the same
 
     def act(self, action: steps.Action) -> None:
@@ -325,10 +329,10 @@ class Forest:
             common = set(own) & set(above)
             apart = [id for id in above if id not in common]
             for id in apart:
-                self.dependents.setdefault(id, set()).add(spec.id)
+                self.dependents.setdefault(id, {})[spec.id] = None
             if apart and common:
                 sibling = next(id for id in reversed(own) if id not in common)
-                self.dependents[apart[-1]].add(sibling)
+                self.dependents[apart[-1]][sibling] = None
 
     def _ancestry(self, spec: ChildSpec) -> list[str]:
         """Return the child and its supervisors, the top last."""

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from supervisor.core.lifecycle import Intent, Watch
-from supervisor.core.spec import ROOT_ID, Dedicated, Foreign, PoolActor, PoolWorker, System
+from supervisor.core.spec import (
+    ROOT_ID,
+    SPAWNED_ID,
+    Dedicated,
+    Foreign,
+    PoolActor,
+    PoolWorker,
+    System,
+)
 from supervisor.core.tree.forest import CRASH_LOOP_LIVES, Child, Forest
 from supervisor.core.view import Row, RowKind, State
 from wippy.core.reasons import brief
@@ -27,7 +35,14 @@ def _rows_below(forest: Forest, child: Child, depth: int, now_s: float) -> Itera
     yield row(forest, child, depth, now_s)
     if child.supervision is not None:
         for below in forest.children_of(child):
+            if below.id == SPAWNED_ID and _is_empty(below):
+                continue  # nobody has spawned anything: no news
             yield from _rows_below(forest, below, depth + 1, now_s)
+
+
+def _is_empty(supervisor: Child) -> bool:
+    supervision = supervisor.supervision
+    return supervision is not None and not supervision.order and supervisor.state is not State.HELD
 
 
 def row(forest: Forest, child: Child, depth: int, now_s: float) -> Row:

@@ -32,7 +32,7 @@ def bring_up(forest: Forest, supervisor: Child) -> None:
             if is_ordered:
                 break
             if _is_full(forest):
-                forest.starved.add(supervisor.id)
+                forest.starved[supervisor.id] = None
                 break
         elif not has_gap:
             supervision.settled += 1
@@ -49,7 +49,7 @@ def _start_if_possible(forest: Forest, child: Child) -> None:
     if missing is not None:
         _wait(forest, child, missing)
     elif child.supervision is None and _is_full(forest):
-        forest.starved.add(child.spec.parent)
+        forest.starved[child.spec.parent] = None
     else:
         start(forest, child)
 

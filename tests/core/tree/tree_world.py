@@ -32,7 +32,6 @@ class Process:
     generation: int
     is_ready: bool = False
     asked: str = ""
-    is_stubborn: bool = False
 
 
 @dataclass
@@ -55,10 +54,9 @@ class World:
     def take(self, event: steps.Event) -> None:
         """Step the tree, honour its actions, check the rules."""
         self.history.append(f"{self.now_s:.3f} {event}")
-        ordered_to_stop = self._asked_before()
         for action in self.tree.step(event, self.now_s):
             self.history.append(f"    {action}")
-            self._honour(action, ordered_to_stop)
+            self._honour(action)
         self._check()
 
     def die(self, process: Process, reason: ExitReason) -> None:
@@ -109,8 +107,6 @@ class World:
 
     def settle(self) -> None:
         """Everything obeys and time passes, until nothing more can happen."""
-        for process in self.living.values():
-            process.is_stubborn = False
         for _ in range(2000):
             if any(self.obey(process) for process in list(self.living.values())):
                 continue
@@ -133,10 +129,7 @@ class World:
 
     # --- the rules ---
 
-    def _asked_before(self) -> dict[str, str]:
-        return {id: process.asked for id, process in self.living.items()}
-
-    def _honour(self, action: steps.Action, asked_before: dict[str, str]) -> None:
+    def _honour(self, action: steps.Action) -> None:
         match action:
             case steps.Launch(id, generation):
                 self._launch(id, generation)
