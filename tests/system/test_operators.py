@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import queue
 import signal
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
+from commands import following
 from real_node import DEADLINE_S, RealNode
 from shops import entry, files, journal, service
 
@@ -19,47 +17,6 @@ from supervisor.core.view import State
 from wippy.core.reasons import Signal
 
 pytestmark = pytest.mark.system
-
-
-class Following:
-    """A command that goes on: its lines as they come."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._lines: queue.Queue[str] = queue.Queue()
-        assert process.stdout is not None
-        self._stream = process.stdout
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        for line in self._stream:
-            self._lines.put(line.rstrip("\n"))
-
-    def wait_line(self, *words: str) -> str:
-        """Wait for a line that has all of `words`."""
-        while True:
-            line = self._lines.get(timeout=DEADLINE_S)
-            if all(word in line for word in words):
-                return line
-
-
-@contextmanager
-def following(shop: RealNode, *arguments: str) -> Iterator[Following]:
-    process = subprocess.Popen(
-        shop.command(*arguments),
-        cwd=shop.folder,
-        env=shop.environ({"WIPPY_RUN_DIR": str(shop.run_dir)}),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        yield Following(process)
-    finally:
-        process.send_signal(signal.SIGINT)
-        assert process.wait(DEADLINE_S) == 130
-        assert process.stdout is not None
-        process.stdout.close()
 
 
 def test_stop_start_and_restart_do_as_told_and_may_be_repeated(
