@@ -6,9 +6,11 @@
     ├── AlreadyExists       the name or the folder is taken
     ├── PermissionDenied    the caller may not
     ├── Unavailable         not now: starting, stopping, no room on the disk; try again
+    │   └── MailboxFull     the receiver has not taken what was sent before
     ├── Conflict            somebody else changed it first
     ├── Timeout             no answer in time; it may still have happened
     ├── Cancelled           the caller gave it up
+    ├── Exited              the process that was to answer ended first
     └── Internal            a bug of ours
 
 A message says what, where and what to do. Errors cross processes as `Failure` (kind, message,
@@ -65,6 +67,12 @@ class Unavailable(WippyError):
     retryable = True
 
 
+class MailboxFull(Unavailable):
+    """The receiver has not taken what was sent before: wait (`await process.ready(pid)`)."""
+
+    kind = "mailbox_full"
+
+
 class Conflict(WippyError):
     """Somebody else changed it first."""
 
@@ -85,6 +93,12 @@ class Cancelled(WippyError):
     kind = "cancelled"
 
 
+class Exited(WippyError):
+    """The process that was to answer ended first; the message says why."""
+
+    kind = "exited"
+
+
 class Internal(WippyError):
     """A bug of ours."""
 
@@ -99,9 +113,11 @@ BY_KIND: dict[str, type[WippyError]] = {
         AlreadyExists,
         PermissionDenied,
         Unavailable,
+        MailboxFull,
         Conflict,
         Timeout,
         Cancelled,
+        Exited,
         Internal,
     )
 }

@@ -128,6 +128,10 @@ class Lost(msgspec.Struct, frozen=True, tag_field="reason", tag="lost"):
     """It ended while nobody could see how: no root, or no forkserver to pass its status on."""
 
 
+class NoProcess(msgspec.Struct, frozen=True, tag_field="reason", tag="noproc"):
+    """There is no such process: it ended before it was asked about, or never was."""
+
+
 ExitReason = (
     Normal
     | Shutdown
@@ -142,6 +146,7 @@ ExitReason = (
     | GaveUp
     | Unkillable
     | Lost
+    | NoProcess
 )
 
 SIGNAL_NAMES = {
@@ -217,6 +222,8 @@ def sentence(reason: ExitReason) -> str:
             return "survived SIGKILL (uninterruptible sleep?)"
         case Lost():
             return "ended, and how is not known"
+        case NoProcess():
+            return "there is no such process"
     assert_never(reason)
 
 

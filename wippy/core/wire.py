@@ -29,7 +29,16 @@ CREDIT_UNIT_BYTES = 1024
 """A message costs one unit of credit for each begun KiB."""
 WINDOW_UNITS = 4096
 """What one process may have sent to one actor without its having taken it: 4,096 small messages,
-or 4 MiB. It bounds memory; a slower receiver holds its senders back."""
+or 4 MiB. It bounds memory; a slower receiver holds its senders back. A message is sent while any
+credit is left, so the last one may go over it by its own cost."""
+RETURN_UNITS = WINDOW_UNITS // 4
+"""Credit is given back in parcels of this. A sender that waits always has some to come: whatever is
+not yet given back is less than the window."""
+FLOOD_UNITS = 4 * WINDOW_UNITS
+"""A sender that ignores its window is no process of ours, or a broken one: past this, what it
+sends is dropped into dead letters."""
+WORKER = -1
+"""In place of an actor's number: the process itself, whose credit spawns take."""
 
 
 class Run(msgspec.Struct, frozen=True, array_like=True, tag=0):
@@ -69,7 +78,8 @@ class SpawnActor(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 
 class Monitor(msgspec.Struct, frozen=True, array_like=True, tag=3):
-    """`watcher` (an actor of the sender) wants to know of `target`'s end; `reference` is its own."""
+    """`watcher` (an actor of the sender) wants to know of `target`'s end; `reference` is unique in
+    its process."""
 
     target: int
     watcher: int
@@ -98,15 +108,23 @@ class Unlink(msgspec.Struct, frozen=True, array_like=True, tag=6):
     peer: int
 
 
+CHILD = -1
+"""In place of a reference: to the parent of a process that it spawned, for all its monitors."""
+
+
 class Ended(msgspec.Struct, frozen=True, array_like=True, tag=7):
-    """To a watcher: the actor `actor` of the sender has ended. `reference` is the monitor's, or 0
-    for a link. `value` is what it returned, if that is data and the watcher asked by `exec`."""
+    """To a watcher: the actor `actor` of the sender has ended.
+
+    `reference` is the monitor's or the call's, 0 for a link, or `CHILD`. `value` is what it
+    returned; `problem` says why it is not there (it was no data).
+    """
 
     watcher: int
     actor: int
     reference: int
     reason: ExitReason
     value: Any = None
+    problem: str = ""
 
 
 class Call(msgspec.Struct, frozen=True, array_like=True, tag=8):

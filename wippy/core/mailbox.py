@@ -1,0 +1,176 @@
+"""The mailbox of an actor: runs of messages, in the order in which they came. Pure.
+
+What is delivered and taken is a *delivery*, a whole run, so that a message costs its receiver a
+step of an iterator. An actor may have several boxes: the inbox, and one for each topic that it
+listens to. Credit is counted here and given back by the shell: the units of a delivery become due
+to its sender when it is taken.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any
+
+import msgspec
+
+from wippy.core.wire import FLOOD_UNITS, RETURN_UNITS
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """What one actor has sent to another.
+
+    Attributes:
+        topic: What it is about.
+        payload: Data, as it was sent.
+        sender: Pid of the actor that sent it.
+        reference: Not 0 if it is a call, which wants a `process.reply(message, ...)`.
+    """
+
+    topic: str
+    payload: Any
+    sender: str
+    reference: int = 0
+
+
+class Delivery:
+    """Messages under one topic from one actor.
+
+    Attributes:
+        topic: Of them all.
+        sender: Pid.
+        rest: Iterator over the payloads that were not taken yet.
+        count: How many there were.
+        cost: Units of credit that they took.
+        origin: The process that is to get them back.
+        reference: Of a call.
+    """
+
+    __slots__ = ("cost", "count", "origin", "reference", "rest", "sender", "topic")
+
+    def __init__(
+        self,
+        topic: str,
+        sender: str,
+        payloads: list[Any],
+        cost: int,
+        origin: Hashable,
+        reference: int = 0,
+    ) -> None:
+        self.topic = topic
+        self.sender = sender
+        self.rest: Iterator[Any] = iter(payloads)
+        self.count = len(payloads)
+        self.cost = cost
+        self.origin = origin
+        self.reference = reference
+
+
+class Box:
+    """One queue of deliveries.
+
+    Attributes:
+        current: The delivery whose messages are being taken.
+        wakers: Called, and forgotten, at the next delivery.
+    """
+
+    __slots__ = ("current", "deliveries", "wakers")
+
+    def __init__(self) -> None:
+        self.deliveries: deque[Delivery] = deque()
+        self.current: Delivery | None = None
+        self.wakers: list[Callable[[], None]] = []
+
+
+class Mailbox:
+    """All boxes of one actor, and what its senders are owed.
+
+    Attributes:
+        inbox: For topics that nobody listens to.
+        waiting: Messages in deliveries that were not taken yet.
+        is_closed: The actor has ended; nothing is delivered any more.
+    """
+
+    __slots__ = ("_outstanding", "_topics", "_untold", "inbox", "is_closed", "waiting")
+
+    def __init__(self) -> None:
+        self.inbox = Box()
+        self.waiting = 0
+        self.is_closed = False
+        self._topics: dict[str, Box] = {}
+        self._outstanding: dict[Hashable, int] = {}
+        self._untold: dict[Hashable, int] = {}
+
+    def put(self, delivery: Delivery) -> Box | None:
+        """Add a delivery and return its box; None if its sender has ignored its window, or the
+        mailbox is closed: it is a dead letter then."""
+        owed = self._outstanding.get(delivery.origin, 0)
+        if self.is_closed or owed > FLOOD_UNITS or delivery.cost < delivery.count:
+            return None
+        self._outstanding[delivery.origin] = owed + delivery.cost
+        box = self._topics.get(delivery.topic, self.inbox) if self._topics else self.inbox
+        box.deliveries.append(delivery)
+        self.waiting += delivery.count
+        return box
+
+    def listen(self, topic: str) -> Box:
+        """Return the box of `topic`, which gets what is there of it already."""
+        box = self._topics.get(topic)
+        if box is None:
+            box = self._topics[topic] = Box()
+            kept = list(self.inbox.deliveries)
+            self.inbox.deliveries.clear()
+            for delivery in kept:
+                (box if delivery.topic == topic else self.inbox).deliveries.append(delivery)
+        return box
+
+    def unlisten(self, topic: str) -> None:
+        """Let messages of `topic` go to the inbox again, behind what is there."""
+        box = self._topics.pop(topic, None)
+        if box is not None:
+            left = [box.current] if box.current is not None else []
+            self.inbox.deliveries.extend([*left, *box.deliveries])
+
+    def taken(self, delivery: Delivery) -> int:
+        """Count a delivery as taken; return the units to give back to its origin now, or 0."""
+        self.waiting -= delivery.count
+        origin, cost = delivery.origin, delivery.cost
+        if origin not in self._outstanding:
+            return 0
+        untold = self._untold.get(origin, 0) + cost
+        if untold < RETURN_UNITS:
+            self._untold[origin] = untold
+            return 0
+        self._untold.pop(origin, None)
+        self._settle(origin, untold)
+        return untold
+
+    def forget(self, origin: Hashable) -> None:
+        """The process `origin` is gone: it is owed nothing."""
+        self._outstanding.pop(origin, None)
+        self._untold.pop(origin, None)
+
+    def close(self) -> tuple[int, dict[Hashable, int]]:
+        """The actor has ended: return how many messages nobody took, and what is owed to whom."""
+        self.is_closed = True
+        unread, owed = self.waiting, self._outstanding
+        for box in (self.inbox, *self._topics.values()):
+            box.deliveries.clear()
+        self.waiting, self._outstanding, self._untold = 0, {}, {}
+        return unread, owed
+
+    def _settle(self, origin: Hashable, units: int) -> None:
+        left = self._outstanding[origin] - units
+        if left > 0:
+            self._outstanding[origin] = left
+        else:
+            del self._outstanding[origin]
+
+
+def take(box: Box) -> Delivery | None:
+    """Make the next delivery of `box` its current one and return it; None if there is none."""
+    try:
+        box.current = box.deliveries.popleft()
+    except IndexError:
+        box.current = None
+    return box.current
