@@ -4,6 +4,7 @@
     ├── wippy:system                one_for_one, in order
     │   ├── wippy:forkserver
     │   └── wippy:keeper
+    ├── wippy:spawned               dynamic: what actors spawn into processes of their own
     └── every service, host and supervisor that no supervisor lists, in the order of the files;
         each requires wippy:system
 
@@ -21,6 +22,7 @@ from supervisor.core.spec import (
     FORKSERVER_ID,
     KEEPER_ID,
     ROOT_ID,
+    SPAWNED_ID,
     SYSTEM_ID,
     Blueprint,
     ChildSpec,
@@ -40,6 +42,7 @@ from supervisor.core.spec import (
     Restart,
     ServiceEntry,
     StartMode,
+    Strategy,
     SupervisorEntry,
     SupervisorSpec,
     System,
@@ -52,6 +55,7 @@ KEEPER_TARGET = "supervisor.keeper.boot:main"
 FORKSERVER_TARGET = "forkserver"
 UNLIMITED = IntensitySpec(max_restarts=1_000_000, within_s=10.0)
 """The runtime's own processes are restarted for ever: without them nothing else can be."""
+_OWN = (SYSTEM_ID, SPAWNED_ID)
 _SYSTEM_BACKOFF = Backoff(max_delay_s=2.0)
 
 
@@ -62,7 +66,7 @@ def build(blueprint: Blueprint) -> TreeSpec:
     """
     specs = {spec.id: spec for spec in _system()}
     specs.update((spec.id, spec) for spec in _described(blueprint.entries))
-    top = [spec for spec in specs.values() if spec.parent == ROOT_ID and spec.id != SYSTEM_ID]
+    top = [spec for spec in specs.values() if spec.parent == ROOT_ID and spec.id not in _OWN]
     for spec in top:
         requires = (SYSTEM_ID, *spec.lifecycle.requires)
         specs[spec.id] = replace(spec, lifecycle=replace(spec.lifecycle, requires=requires))
@@ -72,7 +76,7 @@ def build(blueprint: Blueprint) -> TreeSpec:
         kind="supervisor",
         supervisor=SupervisorSpec(
             intensity=blueprint.runtime.intensity,
-            children=(SYSTEM_ID, *(spec.id for spec in top)),
+            children=(*_OWN, *(spec.id for spec in top)),
             start=StartMode.PARALLEL,
         ),
     )
@@ -129,6 +133,16 @@ def _system() -> tuple[ChildSpec, ...]:
             kind="system",
             lifecycle=replace(silent, heartbeat_timeout_s=10.0),
             launch=System(KEEPER_TARGET),
+        ),
+        ChildSpec(
+            id=SPAWNED_ID,
+            parent=ROOT_ID,
+            kind="supervisor",
+            lifecycle=Lifecycle(heartbeat_timeout_s=0.0, requires=(SYSTEM_ID,)),
+            # Listed before what may spawn: up before it, and stopped after it.
+            supervisor=SupervisorSpec(
+                strategy=Strategy.DYNAMIC, intensity=UNLIMITED, start=StartMode.PARALLEL
+            ),
         ),
     )
 

@@ -11,6 +11,7 @@ from supervisor.core.spec import (
     FORKSERVER_ID,
     KEEPER_ID,
     ROOT_ID,
+    SPAWNED_ID,
     AutoShutdown,
     ChildSpec,
     IntensitySpec,
@@ -71,9 +72,11 @@ def plan(tree: TreeSpec) -> Plan:
     Raises:
         Invalid: It can never be up: something waits for itself.
     """
-    below = [spec for spec in tree.children.values() if spec.id != ROOT_ID]
+    # Nobody has spawned anything yet.
+    below = [spec for spec in tree.children.values() if spec.id not in (ROOT_ID, SPAWNED_ID)]
+    waves = (tuple(id for id in wave if id != SPAWNED_ID) for wave in order.waves(tree))
     return Plan(
-        waves=order.waves(tree),
+        waves=tuple(wave for wave in waves if wave),
         held=tuple(spec.id for spec in below if not spec.lifecycle.auto_start),
         deaths=tuple(death(tree, spec.id) for spec in below),
     )

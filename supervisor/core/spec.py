@@ -16,6 +16,8 @@ from wippy.core.backoff import Backoff
 
 ROOT_ID = "wippy:root"
 SYSTEM_ID = "wippy:system"
+SPAWNED_ID = "wippy:spawned"
+"""Dynamic supervisor of the dedicated processes that actors spawn."""
 FORKSERVER_ID = "wippy:forkserver"
 KEEPER_ID = "wippy:keeper"
 FORKSERVER_TARGET = "forkserver"
@@ -318,13 +320,28 @@ class Blueprint(msgspec.Struct, frozen=True):
 # --- the tree ------------------------------------------------------------------------------------
 
 
+class Spawner(msgspec.Struct, frozen=True):
+    """Who spawned an actor, and what it hands on.
+
+    Attributes:
+        pid: Of the actor.
+        is_linked: Whether the two are linked from the start.
+        context: Context values.
+    """
+
+    pid: str
+    is_linked: bool = False
+    context: dict[str, Any] = {}
+
+
 class Dedicated(msgspec.Struct, frozen=True, tag="dedicated"):
-    """An actor with an OS process of its own."""
+    """An actor with an OS process of its own; one that an actor has spawned has its `spawner`."""
 
     process: str
     code: Code
     args: tuple[Any, ...] = ()
     limits: Limits = Limits()
+    spawner: Spawner | None = None
 
 
 class PoolActor(msgspec.Struct, frozen=True, tag="pool_actor"):

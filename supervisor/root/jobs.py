@@ -15,6 +15,7 @@ from supervisor.core.spec import (
     RuntimeSpec,
     System,
 )
+from wippy.core.ids import SPAWNED_MARK
 from wippy.core.messages import (
     ActorJob,
     CodeRef,
@@ -41,10 +42,17 @@ def job_for(
         "heartbeat_s": runtime.heartbeat_s,
     }
     match spec.launch:
-        case Dedicated(process=process, code=code, args=args, limits=limits):
+        case Dedicated(process=process, code=code, args=args, limits=limits, spawner=spawner):
             env = _identity(spec, generation, runtime)
             return ActorJob(
-                process=process, code=_code(code), args=args, limits=_limits(limits, env), **common
+                process=process,
+                code=code_ref(code),
+                args=args,
+                limits=_limits(limits, env),
+                parent=spawner.pid if spawner is not None else "",
+                is_linked=spawner is not None and spawner.is_linked,
+                context=spawner.context if spawner is not None else {},
+                **common,
             )
         case PoolWorker(host=host, number=number, limits=limits, search_path=search_path):
             env = _identity(spec, generation, runtime)
@@ -78,14 +86,17 @@ def start_actor_for(spec: ChildSpec, launch: PoolActor, generation: int, actor: 
         generation=generation,
         actor=actor,
         process=launch.process,
-        code=_code(launch.code),
+        code=code_ref(launch.code),
         args=launch.args,
     )
 
 
 def log_name(child_id: str) -> str:
-    """Return the file name of a child's log: `app.workers:handler#1` is `app.workers.handler-1`."""
-    return child_id.replace(":", ".").replace("#", "-") + ".log"
+    """Return the file name of a child's log: `app.workers:handler#1` is `app.workers.handler-1`.
+
+    All processes that were spawned from one entry share a file: they come and go by the thousand.
+    """
+    return child_id.partition(SPAWNED_MARK)[0].replace(":", ".").replace("#", "-") + ".log"
 
 
 OWNER_ID = "WIPPY_ID"
@@ -116,7 +127,8 @@ def _limits(limits: Limits, env: dict[str, str]) -> OsLimits:
     )
 
 
-def _code(code: Code) -> CodeRef:
+def code_ref(code: Code) -> CodeRef:
+    """Return where code is, as processes are told."""
     return CodeRef(
         method=code.method,
         path=code.path,

@@ -6,6 +6,7 @@ from supervisor.core import graph
 from supervisor.core.spec import (
     KEEPER_ID,
     ROOT_ID,
+    SPAWNED_ID,
     SYSTEM_ID,
     Blueprint,
     Code,
@@ -54,7 +55,7 @@ def children(tree: TreeSpec, id: str) -> tuple[str, ...]:
 
 def test_the_system_comes_first_and_everything_else_at_the_top_requires_it() -> None:
     tree = build(service("app:b"), HostEntry(id="app:pool"), service("app:a"))
-    assert children(tree, ROOT_ID) == (SYSTEM_ID, "app:b", "app:pool", "app:a")
+    assert children(tree, ROOT_ID) == (SYSTEM_ID, SPAWNED_ID, "app:b", "app:pool", "app:a")
     for id in ("app:b", "app:pool", "app:a"):
         assert tree.children[id].lifecycle.requires[0] == SYSTEM_ID
     assert tree.children[SYSTEM_ID].lifecycle.requires == ()
@@ -81,7 +82,7 @@ def test_what_a_supervisor_lists_is_its_child_and_not_the_tops() -> None:
     inner = SupervisorEntry(id="app:inner", children=("app:b", "app:a"))
     outer = SupervisorEntry(id="app:outer", children=("app:inner",))
     tree = build(service("app:a"), service("app:b"), inner, outer)
-    assert children(tree, ROOT_ID) == (SYSTEM_ID, "app:outer")
+    assert children(tree, ROOT_ID) == (SYSTEM_ID, SPAWNED_ID, "app:outer")
     assert children(tree, "app:inner") == ("app:b", "app:a")
     assert tree.children["app:a"].parent == "app:inner"
     assert tree.children["app:a"].lifecycle.requires == ()
