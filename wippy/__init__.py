@@ -10,12 +10,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wippy import errors, log, process
+    from wippy import channel, errors, log, process, time
     from wippy.errors import WippyError
 
-__all__ = ["WippyError", "errors", "log", "process"]
+__all__ = ["WippyError", "channel", "errors", "log", "process", "time"]
 
-_MODULES = frozenset({"errors", "log", "process"})
+_MODULES = frozenset({"channel", "errors", "log", "process", "time"})
 
 
 def __getattr__(name: str) -> Any:
