@@ -48,8 +48,7 @@ class Contender:
 
     def kill(self) -> None:
         """Kill the program and wait for the next one's first line."""
-        killed_ns = time.monotonic_ns()
-        os.kill(self.last.pid, signal.SIGKILL)
+        killed_ns = self.lines.kill(self.last.pid)
         self.last = self.lines.wait()
         self.samples_ms.append((self.last.at_ns - killed_ns) / 1e6)
 

@@ -77,7 +77,8 @@ def missing(layout: Layout, program: Program) -> str:
         return "" if tools.packaged(layout.__name__) else "not installed (PyPI)"
     if (layout is respawn or program is c_program) and tools.compiled("actor") is None:
         return "no C compiler"
-    package = {runsv: "runit", supervise: "daemontools"}.get(layout, "")
+    packages: dict[Layout, str] = {runsv: "runit", supervise: "daemontools"}
+    package = packages.get(layout, "")
     if not package or shutil.which(layout.__name__):
         return ""
     return f"not installed (apt-get install {package})"

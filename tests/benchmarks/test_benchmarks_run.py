@@ -1,0 +1,48 @@
+"""The benchmarks run; what they measure is for people to judge, not for tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DEADLINE_S = 150.0
+
+pytestmark = pytest.mark.system
+
+
+def test_restart_measures_ours_beside_the_floor() -> None:
+    result = run("restart.py", "--no-peers")
+    samples = {name: spread["samples"] for name, spread in result["ms"].items()}
+    assert min(samples.values()) > 0
+    assert sum(name.startswith("ours") for name in samples) >= 3
+    assert any(name.startswith("floor") for name in samples) or result["absent"]
+
+
+def test_scale_measures_a_small_and_a_large_node() -> None:
+    result = run("scale.py")
+    assert result["few"]["children"] < result["many"]["children"]
+    assert result["many"]["child_unique_mib_most"] > 0
+    assert [goal["text"] for goal in result["goals"]]
+
+
+def run(name: str, *flags: str) -> dict[str, Any]:
+    """Run a benchmark as briefly as it goes; return its result."""
+    done = subprocess.run(
+        [sys.executable, str(REPOSITORY / "benchmarks" / name), "--quick", "--json", *flags],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
