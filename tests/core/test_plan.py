@@ -10,6 +10,7 @@ import pytest
 from supervisor.core import graph, plan
 from supervisor.core.spec import (
     ROOT_ID,
+    SPAWNED_ID,
     AutoShutdown,
     Blueprint,
     Code,
@@ -157,7 +158,9 @@ def test_an_unknown_child_is_not_found() -> None:
 def test_the_plan_has_every_child_and_is_json() -> None:
     tree = ingest(Strategy.REST_FOR_ONE, c=Lifecycle(auto_start=False))
     found = plan.plan(tree)
-    assert [death.id for death in found.deaths] == [id for id in tree.children if id != ROOT_ID]
+    assert [death.id for death in found.deaths] == [
+        id for id in tree.children if id not in (ROOT_ID, SPAWNED_ID)
+    ]
     assert found.held == ("app:c",)
     again = msgspec.json.decode(msgspec.json.encode(found), type=plan.Plan)
     assert again == found
