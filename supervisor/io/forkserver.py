@@ -77,6 +77,7 @@ class Forkserver:
         python_path: PYTHONPATH of the server: where `wippy` and `supervisor` are.
         node: Name of the node (WIPPY_NODE).
         preload: User modules to import before anything is forked (WIPPY_PRELOAD, comma-separated).
+        search_path: Folder that is first on the path while they are (WIPPY_PRELOAD_PATH).
         temp_dir: Folder of its socket, private and short.
         stderr_path: File that gets its stdout and stderr, appended; None keeps the own.
     """
@@ -87,6 +88,7 @@ class Forkserver:
         python_path: str,
         node: str,
         preload: tuple[str, ...],
+        search_path: str = "",
         temp_dir: Path,
         stderr_path: Path | None,
     ) -> None:
@@ -95,6 +97,7 @@ class Forkserver:
             "WIPPY_FORKSERVER": "1",
             "WIPPY_NODE": node,
             "WIPPY_PRELOAD": ",".join(preload),
+            "WIPPY_PRELOAD_PATH": search_path,
         }
         self._address = str(temp_dir / SOCKET_NAME)
         self._stderr_path = stderr_path
@@ -123,6 +126,11 @@ class Forkserver:
             raise Unavailable(f"cannot start the forkserver: {error}") from error
         self._process = OsProcess.open(pid)  # not reaped yet, so it is the very same
         return pid
+
+    @property
+    def pid(self) -> int:
+        """OS pid of the server that takes requests; 0 if there is none."""
+        return self._process.pid if self._process is not None else 0
 
     def is_running(self) -> bool:
         """Say whether the server process is alive (stopped by SIGSTOP counts)."""

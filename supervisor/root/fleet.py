@@ -21,7 +21,7 @@ from supervisor.io.subreaper import reap
 from supervisor.root.chronicle import Chronicle
 from wippy.core.codec import encode
 from wippy.core.messages import Assign, Birth, ExecJob, Job, ToProcess
-from wippy.core.reasons import ExitReason, Lost, Signal, from_returncode
+from wippy.core.reasons import ExitReason, Lost, Normal, Signal, from_returncode
 from wippy.errors import Unavailable
 
 STATUS_WAIT_S = 0.25
@@ -42,6 +42,7 @@ class Vessel:
         routing_id: Of its DEALER.
         token: That its `Hello` must show.
         fork: Its pipes to the forkserver.
+        server_pid: OS pid of the forkserver that makes it.
         job: What it is; None while it is a spare.
         process: Its pidfd, once the pid is known.
         has_greeted: Whether its `Hello` came.
@@ -54,6 +55,7 @@ class Vessel:
     token: bytes
     fork: Fork
     job: Job | None
+    server_pid: int = 0
     process: OsProcess | None = None
     has_greeted: bool = False
     last_words: ExitReason | None = None
@@ -170,7 +172,8 @@ class Fleet:
             orphan_timeout_s=self._orphan_timeout_s,
             job=job,
         )
-        vessel = Vessel(routing_id, token, self._forkserver.fork(encode(birth)), job)
+        fork = self._forkserver.fork(encode(birth))
+        vessel = Vessel(routing_id, token, fork, job, self._forkserver.pid)
         # Whoever may exec is watched for it (`Probing`).
         vessel.fork.keeps_data = job is None or isinstance(job, ExecJob)
         self.by_routing_id[routing_id] = vessel
@@ -264,10 +267,23 @@ class Fleet:
             self._pid_known(vessel)
         if vessel.fork.is_closed:
             self._loop.remove_reader(vessel.fork.status_fd)
-            if vessel.fork.pid is None:  # the forkserver died with the request in its hands
-                self._ended(vessel, Lost())
+            if vessel.fork.pid is None:
+                self._never_born(vessel)
         if vessel.fork.returncode is not None:
             self._judge(vessel)
+
+    def _never_born(self, vessel: Vessel) -> None:
+        """The forkserver died with the request in its hands: the next one gets it, unless somebody
+        has wanted something of the child meanwhile."""
+        job = vessel.job
+        if job is None or vessel.outbox or vessel.kill_when_known or self.is_closing:
+            self._ended(vessel, Lost())
+            return
+        vessel.job = None
+        if self.by_slot.get(job.slot) is vessel:
+            del self.by_slot[job.slot]
+        self._ended(vessel, Lost())
+        self.launch(job)
 
     def _pid_known(self, vessel: Vessel) -> None:
         vessel.process = OsProcess.open(vessel.pid)
@@ -342,7 +358,7 @@ class Fleet:
     def _spare_ended(self, vessel: Vessel, reason: ExitReason) -> None:
         if vessel in self._spares:
             self._spares.remove(vessel)
-        if not self.is_closing and not isinstance(reason, Signal | Lost):
+        if not self.is_closing and not isinstance(reason, Normal | Signal | Lost):
             self._chronicle.tell(FactKind.ALARM, f"a spare process ended by itself: {reason}")
         self.refill_soon()
 

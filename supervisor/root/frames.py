@@ -27,6 +27,7 @@ class Frames:
     def __init__(self, root: Root) -> None:
         self._root = root
         self.beats: dict[str, messages.Beat] = {}
+        self._complained_server_pid = 0
 
     def take(self, peer: bytes, frame: FromProcess) -> None:
         """Take a valid frame; `Invalid` if it comes from one who may not send it."""
@@ -49,6 +50,12 @@ class Frames:
         if not frame.preloaded:
             root.alarm(
                 "the forkserver could not preload wippy: starts are slow; see "
+                f"{root.runtime.log_dir}/wippy.forkserver.log"
+            )
+        if frame.not_preloaded and vessel.server_pid != self._complained_server_pid:
+            self._complained_server_pid = vessel.server_pid
+            root.alarm(
+                f"could not preload {', '.join(frame.not_preloaded)}: imported at each start; see "
                 f"{root.runtime.log_dir}/wippy.forkserver.log"
             )
         root.fleet.greeted(vessel)

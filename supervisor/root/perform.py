@@ -172,9 +172,10 @@ class Performer:
         vessel.job = None  # its end is nobody's
         if fleet.by_slot.get(job.slot) is vessel:
             del fleet.by_slot[job.slot]
-        fleet.discard_spares()
-        self._root.forkserver.stop()
-        if self._server is not None:
+        # Several may say so at once: the server that one of them had replaced is fresh already.
+        if self._server is not None and vessel.server_pid == self._server.pid:
+            fleet.discard_spares()
+            self._root.forkserver.stop()
             self._server.signal(signal.SIGKILL)
         fleet.launch(job)
 

@@ -74,7 +74,7 @@ class Root:
         self._is_stepping = False
         self._timer: asyncio.TimerHandle | None = None
 
-        run_dir = Path(self.runtime.run_dir)
+        run_dir, source = Path(self.runtime.run_dir), Path(blueprint.source)
         self.memory = Memory(table, on_alarm=self.alarm)
         self.tree = Tree(
             spec,
@@ -98,6 +98,7 @@ class Root:
             python_path=python_path,
             node=self.runtime.node,
             preload=self.runtime.preload,
+            search_path=str(source if source.is_dir() else source.parent),
             temp_dir=run_dir,
             stderr_path=Path(self.runtime.log_dir) / "wippy.forkserver.log",
         )

@@ -177,12 +177,13 @@ class Birth(msgspec.Struct, frozen=True, kw_only=True):
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
     """The first frame: the process exists. `token` is its `Birth`'s; `preloaded` says whether
-    the forkserver's imports were there."""
+    the forkserver's imports were there, `not_preloaded` names user modules that failed."""
 
     token: bytes
     pid: int
     preloaded: bool
     protocol: int = PROTOCOL
+    not_preloaded: tuple[str, ...] = ()
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):

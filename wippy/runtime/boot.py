@@ -87,7 +87,14 @@ class Life:
     def run(self) -> int:
         """Say Hello, be what the job says, end; return the exit status."""
         self._connect()
-        self._control.send(Hello(self._birth.token, os.getpid(), freshness.is_preloaded()))
+        self._control.send(
+            Hello(
+                self._birth.token,
+                os.getpid(),
+                freshness.is_preloaded(),
+                not_preloaded=tuple(freshness.preloaded.failed),
+            )
+        )
         watchdog.watch_root(
             self._birth.root_pid,
             orphan_timeout_s=self._birth.orphan_timeout_s,

@@ -6,6 +6,7 @@
     WIPPY_FORKSERVER=1      this is a forkserver: take its title, preload, freeze
     WIPPY_NODE=name         for the title
     WIPPY_PRELOAD=a,b.c     user modules to import ahead
+    WIPPY_PRELOAD_PATH=/x   folder that is first on the path meanwhile, as it is for the actors
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import concurrent.futures
+import contextlib
 import faulthandler
 import gc
 import importlib
@@ -22,6 +24,7 @@ import pickle
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 
 import msgspec
 import setproctitle
@@ -66,17 +69,31 @@ def preload_user_modules(names: list[str]) -> None:
             freshness.forget(known)
 
 
+@contextlib.contextmanager
+def _first_on_path(folder: str) -> Iterator[None]:
+    """Look in `folder` first; afterwards not at all, since system processes are forked too."""
+    before = list(sys.path)
+    if folder:
+        sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
 def become_forkserver() -> None:
     """Make this process the image that children are forked from."""
     # Children and foreign programs must not take themselves for forkservers.
     del os.environ["WIPPY_FORKSERVER"]
     names = os.environ.pop("WIPPY_PRELOAD", "").split(",")
+    folder = os.environ.pop("WIPPY_PRELOAD_PATH", "")
     # The first call moves the environment out of the way, which the forks are then spared.
     setproctitle.setproctitle(f"wippy: forkserver [{os.environ.get('WIPPY_NODE', '')}]")
     prepare_image()
     for name in _API:
         importlib.import_module(name)
-    preload_user_modules([name.strip() for name in names if name.strip()])
+    with _first_on_path(folder):
+        preload_user_modules([name.strip() for name in names if name.strip()])
     freshness.preloaded.in_pid = os.getpid()
     _warm_up()
     gc.collect()
