@@ -5,8 +5,8 @@
     │   ├── wippy:forkserver
     │   └── wippy:keeper
     ├── wippy:spawned               dynamic: what actors spawn into processes of their own
-    └── every service, host and supervisor that no supervisor lists, in the order of the files;
-        each requires wippy:system
+    └── every service, host, supervisor and function with a pool of its own that no supervisor
+        lists, in the order of the files; each requires wippy:system
 
 `order.start_order` says in which order it starts, or what keeps it from starting.
 """
@@ -18,6 +18,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from supervisor.core.linking import link
 from supervisor.core.spec import (
     FORKSERVER_ID,
     KEEPER_ID,
@@ -30,6 +31,7 @@ from supervisor.core.spec import (
     Entry,
     ExecEntry,
     Foreign,
+    FunctionEntry,
     HostEntry,
     IntensitySpec,
     Isolation,
@@ -98,6 +100,13 @@ def descendants(tree: TreeSpec, id_: str) -> tuple[str, ...]:
     return tuple(_depth_first(tree.children, id_))[1:]
 
 
+def pool_worker(template: ChildSpec, number: int) -> ChildSpec:
+    """Return worker `number` (from 1) of a pool, made from the `template` of its spec."""
+    assert isinstance(template.launch, PoolWorker), f"{template.parent} is no pool"
+    launch = replace(template.launch, number=number)
+    return replace(template, id=worker_slot(template.parent, number), launch=launch)
+
+
 def _depth_first(specs: dict[str, ChildSpec], top: str = ROOT_ID) -> Iterable[str]:
     waiting = [top]
     while waiting:
@@ -159,7 +168,9 @@ def _described(entries: dict[str, Entry]) -> Iterable[ChildSpec]:
             parents.update(dict.fromkeys(entry.children, entry.id))
             templates.update([entry.template] if entry.template else [])
     # Every code has the same one: the configuration's folder.
-    codes = (entry.code for entry in entries.values() if isinstance(entry, ProcessEntry))
+    codes = (
+        each.code for each in entries.values() if isinstance(each, ProcessEntry | FunctionEntry)
+    )
     search_path = next((code.search_path for code in codes), None)
     for entry in entries.values():
         parent = parents.get(entry.id, ROOT_ID)
@@ -169,7 +180,9 @@ def _described(entries: dict[str, Entry]) -> Iterable[ChildSpec]:
             case SupervisorEntry():
                 yield from _supervisor(entry, parent, entries)
             case HostEntry(isolation=Isolation.POOL):
-                yield from _pool(entry, parent, search_path)
+                yield from _pool(entry, parent, search_path, kind="process.host")
+            case FunctionEntry(host=None):
+                yield from _pool(_own_pool(entry), parent, search_path, kind="function.py")
             case ServiceEntry() | ExecEntry():
                 yield _leaf(entry, entry.id, parent, entries)
 
@@ -201,14 +214,28 @@ def _supervisor(
     yield from made
 
 
-def _pool(entry: HostEntry, parent: str, search_path: str | None) -> Iterable[ChildSpec]:
+def _own_pool(entry: FunctionEntry) -> HostEntry:
+    """A function that names no pool is one."""
+    return HostEntry(id=entry.id, workers=entry.pool, meta=entry.meta, place=entry.place)
+
+
+def _pool(
+    entry: HostEntry, parent: str, search_path: str | None, *, kind: str
+) -> Iterable[ChildSpec]:
     """A pool is a supervisor over its workers: it is required, they are limited and restarted."""
-    ids = tuple(worker_slot(entry.id, number) for number in range(1, entry.workers + 1))
-    own = entry.lifecycle
+    size, own = entry.size, entry.lifecycle
+    ids = tuple(worker_slot(entry.id, number) for number in range(1, size.min + 1))
+    worker = ChildSpec(
+        id="",
+        parent=entry.id,
+        kind="worker",
+        lifecycle=replace(own, auto_start=True, requires=(), significant=False, essential=False),
+        launch=PoolWorker(entry.id, 0, entry.limits, search_path),
+    )
     yield ChildSpec(
         id=entry.id,
         parent=parent,
-        kind="process.host",
+        kind=kind,
         lifecycle=Lifecycle(
             auto_start=own.auto_start,
             restart=Restart.PERMANENT,
@@ -221,13 +248,15 @@ def _pool(entry: HostEntry, parent: str, search_path: str | None) -> Iterable[Ch
             essential=own.essential,
         ),
         supervisor=SupervisorSpec(
-            intensity=entry.intensity, children=ids, start=StartMode.PARALLEL
+            intensity=entry.intensity,
+            children=ids,
+            start=StartMode.PARALLEL,
+            template=worker,
+            pool=size,
         ),
     )
-    lifecycle = replace(own, auto_start=True, requires=(), significant=False, essential=False)
-    for number, id_ in enumerate(ids, start=1):
-        launch = PoolWorker(entry.id, number, entry.limits, search_path)
-        yield ChildSpec(id=id_, parent=entry.id, kind="worker", lifecycle=lifecycle, launch=launch)
+    for number in range(1, size.min + 1):
+        yield pool_worker(worker, number)
 
 
 def _leaf(
@@ -250,12 +279,14 @@ def _launch(entry: ServiceEntry | ExecEntry, entries: dict[str, Entry]) -> Launc
     host = entries[entry.host] if entry.host is not None else None
     assert isinstance(process, ProcessEntry)
     assert host is None or isinstance(host, HostEntry)
+    code = link(process.code, entries)
+    if entry.mailbox_messages is not None:
+        code = replace(code, mailbox_messages=entry.mailbox_messages)
     if host is None:
-        return Dedicated(process.id, process.code, entry.input, entry.limits)
+        return Dedicated(process.id, code, entry.input, entry.limits)
     if host.isolation is Isolation.POOL:
-        return PoolActor(process.id, host.id, process.code, entry.input)
-    limits = _merged(host.limits, entry.limits)
-    return Dedicated(process.id, process.code, entry.input, limits)
+        return PoolActor(process.id, host.id, code, entry.input)
+    return Dedicated(process.id, code, entry.input, _merged(host.limits, entry.limits))
 
 
 def _merged(host: Limits, own: Limits) -> Limits:

@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 
 from wippy.core.backoff import Backoff
+from wippy.core.messages import MAILBOX_MESSAGES
+from wippy.core.retry import RetryPolicy
 
 ROOT_ID = "wippy:root"
 SYSTEM_ID = "wippy:system"
@@ -139,6 +141,44 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     env: dict[str, str] = {}
 
 
+class PoolSize(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many OS processes a pool has, and what makes it grow and shrink.
+
+    Attributes:
+        min: Workers to begin with, and the least there are; 0 starts none before one is needed.
+        max: The most there are; as many as `min` in a pool that never changes.
+        grow_at: Load of each worker (actors, or calls under way) at which one more is started.
+        idle_timeout_s: A worker above `min` that has had nothing to do for this long is stopped.
+    """
+
+    min: int = 1
+    max: int = 1
+    grow_at: int = 100
+    idle_timeout_s: float = 60.0
+
+
+LAZY_POOL = PoolSize(min=0, max=1, grow_at=4)
+"""The pool of a function that names none: no OS process before the first call."""
+
+
+class LibraryCode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where code is that others import: exactly one of `path`, `text` and `module` is set.
+
+    Attributes:
+        path: Absolute path of a source file (`source: file://...`); read at each start.
+        text: The code itself (inline `source: |`).
+        module: A module to import (`module: package.module`).
+        origin: `file:line` of the inline text's first line, for tracebacks.
+        imports: What it imports itself: entry id by alias.
+    """
+
+    path: str | None = None
+    text: str | None = None
+    module: str | None = None
+    origin: str = ""
+    imports: dict[str, str] = {}
+
+
 class Code(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the code of an actor is: exactly one of `path`, `text` and `module` is set.
 
@@ -147,8 +187,12 @@ class Code(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         path: Absolute path of a source file (`source: file://...`); read at each start.
         text: The code itself (inline `source: |`).
         module: A module to import (`module: package.module`).
-        origin: `file:line` of the inline text, for tracebacks.
+        origin: `file:line` of the inline text's first line, for tracebacks.
         search_path: Folder put first on `sys.path`: the configuration's.
+        imports: What it imports: entry id by alias.
+        libraries: All that it reaches through `imports`, by entry id, each after what it imports
+            itself; empty in an entry (`linking.link` fills it in for the tree).
+        mailbox_messages: Messages that may wait in the mailbox of an actor that runs it.
     """
 
     method: str
@@ -157,6 +201,9 @@ class Code(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     module: str | None = None
     origin: str = ""
     search_path: str | None = None
+    imports: dict[str, str] = {}
+    libraries: dict[str, LibraryCode] = {}
+    mailbox_messages: int = MAILBOX_MESSAGES
 
 
 # --- entries -------------------------------------------------------------------------------------
@@ -200,24 +247,63 @@ class ProcessEntry(EntryBase, frozen=True, kw_only=True, tag="process.py"):
     code: Code
 
 
+class FunctionEntry(EntryBase, frozen=True, kw_only=True, tag="function.py"):
+    """A stateless call target: `host` names the pool that runs it, or it has a `pool` of its own.
+
+    Attributes:
+        code: What is called.
+        host: A pool; None where it has its own.
+        pool: Size of its own pool.
+        timeout_s: Limit of one attempt; 0 is none.
+        retry: What a failed attempt is followed by.
+    """
+
+    code: Code
+    host: str | None = None
+    pool: PoolSize = LAZY_POOL
+    timeout_s: float = 60.0
+    retry: RetryPolicy = RetryPolicy()
+
+    @property
+    def pool_id(self) -> str:
+        """The pool that runs it: its host, or itself."""
+        return self.host or self.id
+
+
+class LibraryEntry(EntryBase, frozen=True, kw_only=True, tag="library.py"):
+    """Code that others import."""
+
+    code: LibraryCode
+
+
 class HostEntry(EntryBase, frozen=True, kw_only=True, tag="process.host"):
-    """Where actors run; `lifecycle` and `intensity` are those of a pool's workers."""
+    """Where actors run; `lifecycle` and `intensity` are those of a pool's workers. A number of
+    `workers` never changes; a `PoolSize` says from where to where."""
 
     isolation: Isolation = Isolation.POOL
-    workers: int = 1
+    workers: int | PoolSize = 1
     limits: Limits = Limits()
     intensity: IntensitySpec = IntensitySpec()
     lifecycle: Lifecycle = Lifecycle()
 
+    @property
+    def size(self) -> PoolSize:
+        """How many workers there are."""
+        if isinstance(self.workers, PoolSize):
+            return self.workers
+        return PoolSize(min=self.workers, max=self.workers)
+
 
 class ServiceEntry(EntryBase, frozen=True, kw_only=True, tag="process.service"):
-    """A supervised actor: the code, where it runs, and its arguments."""
+    """A supervised actor: the code, where it runs, and its arguments. A `mailbox_messages` of its
+    own wins over that of the code."""
 
     process: str
     host: str | None = None
     input: tuple[Any, ...] = ()
     limits: Limits = Limits()
     lifecycle: Lifecycle = Lifecycle()
+    mailbox_messages: int | None = None
 
 
 class ProbeKind(enum.StrEnum):
@@ -266,7 +352,16 @@ class DataEntry(EntryBase, frozen=True, kw_only=True, tag="registry.entry"):
     data: dict[str, Any] = {}
 
 
-Entry = SupervisorEntry | ProcessEntry | HostEntry | ServiceEntry | ExecEntry | DataEntry
+Entry = (
+    SupervisorEntry
+    | ProcessEntry
+    | FunctionEntry
+    | LibraryEntry
+    | HostEntry
+    | ServiceEntry
+    | ExecEntry
+    | DataEntry
+)
 
 
 class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -381,7 +476,18 @@ Launch = Dedicated | PoolActor | PoolWorker | Foreign | System
 
 
 class SupervisorSpec(msgspec.Struct, frozen=True):
-    """What makes a child a supervisor. `children` is the start order."""
+    """What makes a child a supervisor.
+
+    Attributes:
+        strategy: Who is restarted with a dead child.
+        intensity: Restarts before it gives up.
+        children: In start order.
+        start: One after the other, or side by side.
+        auto_shutdown: When significant children end it.
+        template: What its children are made from at run time: those of a dynamic supervisor, and
+            the workers of a pool that grows (the id and `PoolWorker.number` are made then).
+        pool: For a pool: how many workers; `children` are the `min` it begins with.
+    """
 
     strategy: Strategy = Strategy.ONE_FOR_ONE
     intensity: IntensitySpec = IntensitySpec()
@@ -389,6 +495,7 @@ class SupervisorSpec(msgspec.Struct, frozen=True):
     start: StartMode = StartMode.ORDERED
     auto_shutdown: AutoShutdown = AutoShutdown.NEVER
     template: ChildSpec | None = None
+    pool: PoolSize | None = None
 
 
 class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,15 @@ from supervisor.core.config.decode import Draft, FileDraft
 from supervisor.core.config.nodes import Cursor, path_text
 from supervisor.core.config.problems import ConfigErrors, Problem
 from supervisor.core.config.reading import Reading, Reference, Role
-from supervisor.core.spec import Blueprint, Code, Entry, Place, ProcessEntry, RuntimeSpec
+from supervisor.core.spec import (
+    Blueprint,
+    Code,
+    Entry,
+    FunctionEntry,
+    Place,
+    ProcessEntry,
+    RuntimeSpec,
+)
 from supervisor.io import machine, runtime_dirs, sources
 from wippy.errors import NotFound
 
@@ -246,7 +254,7 @@ def _located(draft: Draft, folder: str) -> Entry:
     """Return the entry of a draft; code gets the configuration's folder to import from."""
     entry = draft.entry
     assert entry is not None, f"{draft.id} has no entry, and no problem says why"
-    if not isinstance(entry, ProcessEntry):
+    if not isinstance(entry, ProcessEntry | FunctionEntry):
         return entry
     code: Code = msgspec.structs.replace(entry.code, search_path=folder)
     return msgspec.structs.replace(entry, code=code)

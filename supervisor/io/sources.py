@@ -15,9 +15,10 @@ from importlib.util import find_spec
 
 from supervisor.core.config import pycode
 from supervisor.core.config.decode import Draft
+from supervisor.core.config.imports import code_of
 from supervisor.core.config.problems import Problem, did_you_mean
 from supervisor.core.config.pycode import Broken, Names, Signature
-from supervisor.core.spec import Code, Place, ProcessEntry, ServiceEntry
+from supervisor.core.spec import Code, LibraryCode, Place, ProcessEntry, ServiceEntry
 
 MAX_SOURCE_BYTES = 16 * 2**20
 """Larger than any source written by hand, and by most programs."""
@@ -28,27 +29,30 @@ def judge(drafts: Iterable[Draft], folder: str) -> list[Problem]:
     importlib.invalidate_caches()  # a file made a moment ago must be found
     problems: list[Problem] = []
     signatures: dict[str, Signature | None] = {}
-    for draft in (draft for draft in drafts if isinstance(draft.entry, ProcessEntry)):
-        names, found = _names(draft, folder)
+    for draft in drafts:
+        code = code_of(draft)
+        if code is None:
+            continue
+        names, found = _names(draft, code, folder)
         problems += found
-        if names is not None:
-            problems += _method(draft, names)
-            signatures[draft.id] = names.functions.get(_code(draft).method)
+        if names is None:
+            continue
+        problems += _hidden_imports(draft, code, names)
+        if isinstance(code, Code):
+            problems += _method(draft, code, names)
+        if isinstance(draft.entry, ProcessEntry):
+            signatures[draft.id] = names.functions.get(draft.entry.code.method)
     for draft in drafts:
         problems += _input(draft, signatures)
     return problems
 
 
-def _code(draft: Draft) -> Code:
-    assert isinstance(draft.entry, ProcessEntry)
-    return draft.entry.code
-
-
-def _names(draft: Draft, folder: str) -> tuple[Names | None, list[Problem]]:
+def _names(
+    draft: Draft, code: Code | LibraryCode, folder: str
+) -> tuple[Names | None, list[Problem]]:
     """Return what the code defines (None where only running it could tell)."""
-    code = _code(draft)
     if code.text is not None:
-        return _inline(draft, code.text)
+        return _inline(draft, code.text, code.origin)
     if code.path is not None:
         return _file(draft, code.path, "source")
     module = code.module or ""
@@ -80,8 +84,8 @@ def _file(draft: Draft, path: str, key: str) -> tuple[Names | None, list[Problem
     return None, [_broken(draft, found, place, found.text)]
 
 
-def _inline(draft: Draft, text: str) -> tuple[Names | None, list[Problem]]:
-    found = pycode.inspect(text, _code(draft).origin)
+def _inline(draft: Draft, text: str, origin: str) -> tuple[Names | None, list[Problem]]:
+    found = pycode.inspect(text, origin)
     if isinstance(found, Names):
         return found, []
     # Lines of the block follow the line with the `|`; its indentation is not part of the text.
@@ -99,11 +103,19 @@ def _broken(draft: Draft, found: Broken, place: Place, line: str) -> Problem:
     return Problem(place=place, message=message, line=line)
 
 
-def _method(draft: Draft, names: Names) -> list[Problem]:
-    method = _code(draft).method
+def _hidden_imports(draft: Draft, code: Code | LibraryCode, names: Names) -> Iterator[Problem]:
+    """A library whose name the code itself gives to something else could never be used."""
+    for alias, library in code.imports.items():
+        if alias in names.certain:
+            message = f"{draft.id} imports {library} as {alias!r}, which its code defines too"
+            hint = "rename one; for type checkers, import it under `if TYPE_CHECKING:`"
+            yield draft.reading.problem(draft.cursor.at("imports", alias), message, hint)
+
+
+def _method(draft: Draft, code: Code, names: Names) -> list[Problem]:
+    method = code.method
     if method in names.functions or names.is_open:
         return []
-    code = _code(draft)
     where = code.module or (_shown(code.path) if code.path else "the code")
     hint = did_you_mean(method, names.functions)
     if not hint and names.functions:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from supervisor.core.linking import code_ref
 from supervisor.core.spec import (
     ChildSpec,
-    Code,
     Dedicated,
     Foreign,
     Limits,
@@ -18,7 +18,6 @@ from supervisor.core.spec import (
 from wippy.core.ids import SPAWNED_MARK
 from wippy.core.messages import (
     ActorJob,
-    CodeRef,
     ExecJob,
     Job,
     OsLimits,
@@ -124,16 +123,4 @@ def _limits(limits: Limits, env: dict[str, str]) -> OsLimits:
         group=limits.group,
         cwd=limits.cwd,
         env={**limits.env, **env},
-    )
-
-
-def code_ref(code: Code) -> CodeRef:
-    """Return where code is, as processes are told."""
-    return CodeRef(
-        method=code.method,
-        path=code.path,
-        text=code.text,
-        module=code.module,
-        origin=code.origin,
-        search_path=code.search_path,
     )

@@ -71,7 +71,7 @@ def test_module_is_found_on_the_search_path_first(tmp_path: Path) -> None:
         (
             CodeRef(method="m", text="x = 1\ndef m(:\n", origin="a.yaml:3"),
             Invalid,
-            "SyntaxError in a.yaml:3, line 2: invalid syntax: def m(:",
+            "SyntaxError in a.yaml, line 4: invalid syntax: def m(:",
         ),
         (CodeRef(method="m", text="x\0", origin="a.yaml:3"), Invalid, "a.yaml:3"),
         (
@@ -107,7 +107,7 @@ def test_code_that_cannot_be_loaded_is_a_failed_start_with_its_cause(root: FakeR
     assert isinstance(reason, StartFailed)
     assert reason.detail == "app.yaml:7 raised ValueError when loaded: bad"
     assert isinstance(reason.cause, Error)
-    assert 'File "app.yaml:7", line 2, in helper' in reason.cause.traceback
+    assert 'File "app.yaml", line 8, in helper' in reason.cause.traceback
     assert "raise ValueError('bad')" in root.log()
     assert child.status() == 1
 
@@ -116,7 +116,7 @@ def test_syntax_error_is_a_failed_start_that_shows_the_line(root: FakeRoot) -> N
     child = root.actor("def main(:\n")
     reason = child.ended()
     assert isinstance(reason, StartFailed)
-    assert reason.detail == "SyntaxError in app.yaml:7, line 1: invalid syntax: def main(:"
+    assert reason.detail == "SyntaxError in app.yaml, line 7: invalid syntax: def main(:"
     assert "def main(:" in root.log()
 
 

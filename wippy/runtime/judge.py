@@ -91,9 +91,9 @@ def _is_own(frames: TracebackType) -> bool:
 
 def _type_name(error: BaseException) -> str:
     cls = type(error)
-    return (
-        cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
-    )
+    # The module of an actor in a pool ends with its number, which says nothing of the error.
+    module = str(cls.__module__).partition("/")[0]
+    return cls.__qualname__ if module == "builtins" else f"{module}.{cls.__qualname__}"
 
 
 def _message(error: BaseException) -> str:

@@ -1,40 +1,47 @@
 """The code of an actor: loaded after the process knows who it is, so never old.
 
-A source file is read, compiled and executed itself; no bytecode cache stands between (its check
-has a granularity of one second). Each start gets a module of its own, so two actors of one process
-share no globals; `module:` goes through the importer, with Python's own rules.
+Source is compiled and executed here, not imported: no bytecode cache stands between (its check has
+a granularity of one second). Each load makes modules of its own, of the entry and of every library
+that it reaches, each library once, so two actors of one process share no globals; what they share
+is the compiled code. `module:` goes through the importer, with Python's own rules.
+
+The modules of an actor are named by their entries and its number, `app:handler/3`, `app:texts/3`:
+dataclasses, pickle and type hints look a class's module up by its name, and must find that one.
 """
 
 from __future__ import annotations
 
 import difflib
-import functools
 import importlib
-import linecache
+import math
 import sys
-from collections.abc import Callable
-from importlib.machinery import ModuleSpec
-from types import CodeType, ModuleType
+import time
+from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
-from wippy.core.messages import CodeRef
+from wippy.core.messages import CodeRef, LibraryRef
 from wippy.errors import Invalid, NotFound
+from wippy.runtime import compiled
 from wippy.runtime.context import NotNeededSignal
 from wippy.runtime.judge import exit_status
 
-COMPILED_SOURCES = 64
-"""Compiled texts a worker remembers, by their whole text: more kinds of actors in one pool are
-rare, and then they are only compiled again."""
+QUICK_S = 0.001
+"""A load that takes no longer than this may hold up an event loop; a thread costs a tenth."""
 
 Entry = Callable[..., Any]
 
+_libraries_of: dict[str, tuple[str, ...]] = {}
+"""Names of the modules of the libraries that were loaded for a module, by its name."""
+
 
 def load(code: CodeRef, name: str) -> Entry:
-    """Load `code` and return its entry function.
+    """Load `code` and all that it imports; return its entry function.
 
     Args:
         code: Where the code is.
-        name: Name of the module that source code becomes.
+        name: Name of the module that source code becomes: the entry's id, and in a pool
+            `/` and the actor's number. Its libraries take the same number.
 
     Raises:
         NotFound: There is no such file, module or function.
@@ -42,13 +49,33 @@ def load(code: CodeRef, name: str) -> Entry:
     """
     if code.search_path:
         put_first_on_path(code.search_path)
-    module = _module_of(code, name)
-    return _entry_of(module, code)
+    number = name.partition("/")[2]
+    names = {id: f"{id}/{number}" if number else id for id in code.libraries}
+    if names:
+        _libraries_of[name] = tuple(names.values())
+    modules: dict[str, ModuleType] = {}
+    try:
+        # Their order is one in which each comes after what it imports.
+        for id, library in code.libraries.items():
+            modules[id] = _module_of(library, names[id], modules)
+        return _entry_of(_module_of(code, name, modules), code)
+    except BaseException:
+        unload(name)
+        raise
 
 
 def unload(name: str) -> None:
-    """Forget the module that `load` made of source code."""
+    """Forget the modules that `load` made of source code."""
     sys.modules.pop(name, None)
+    for library in _libraries_of.pop(name, ()):
+        sys.modules.pop(library, None)
+
+
+def is_quick(code: CodeRef) -> bool:
+    """Say whether `load` would hardly take longer than `QUICK_S`: all of it was loaded here before,
+    has not changed since, and took no longer then."""
+    parts: list[CodeRef | LibraryRef] = [code, *code.libraries.values()]
+    return sum(map(_last_took_s, parts)) <= QUICK_S
 
 
 def put_first_on_path(folder: str) -> None:
@@ -57,64 +84,53 @@ def put_first_on_path(folder: str) -> None:
         sys.path[:] = [folder, *(path for path in sys.path if path != folder)]
 
 
-def _module_of(code: CodeRef, name: str) -> ModuleType:
+def _last_took_s(code: CodeRef | LibraryRef) -> float:
     if code.module is not None:
-        return _import(code.module, code.search_path)
+        return 0.0 if code.module in sys.modules else math.inf
+    source = compiled.find(code)
+    return math.inf if source is None else source.took_s
+
+
+def _module_of(
+    code: CodeRef | LibraryRef, name: str, modules: Mapping[str, ModuleType]
+) -> ModuleType:
+    if code.module is not None:
+        if code.imports:
+            # An imported module belongs to the whole process, its libraries to one actor.
+            raise Invalid(f"module {code.module} cannot have 'imports': only source code can")
+        search_path = code.search_path if isinstance(code, CodeRef) else None
+        return _import(code.module, search_path)
     if code.path is not None:
-        return _execute(_read(code.path), filename=code.path, name=name, path=code.path)
-    if code.text is not None:
-        filename = code.origin or f"<{name}>"
-        _show_in_tracebacks(filename, code.text)
-        return _execute(code.text.encode(), filename=filename, name=name, path=None)
-    raise Invalid("the code has neither 'source' nor 'module'")
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except FileNotFoundError as error:
-        raise NotFound(f"there is no source file {path}") from error
-    except OSError as error:
-        raise Invalid(f"cannot read {path}: {error.strerror}") from error
-
-
-def _execute(text: bytes, *, filename: str, name: str, path: str | None) -> ModuleType:
-    compiled = _compile(text, filename)
+        where = code.path
+        source = compiled.of_file(where)
+    elif code.text is not None:
+        where = code.origin or f"<{name}>"
+        source = compiled.of_text(code.text, where)
+    else:
+        raise Invalid("the code has neither 'source' nor 'module'")
     module = ModuleType(name)
-    module.__spec__ = ModuleSpec(name, None, origin=filename)
-    if path is not None:
-        module.__file__ = path
-    # Dataclasses and pickle look their module up by its name.
-    sys.modules[name] = module
-    _run_user_code(lambda: exec(compiled, module.__dict__), filename)
+    # It is in no package: `from . import` says so, instead of taking the namespace for one.
+    module.__package__ = ""
+    if code.path is not None:
+        module.__file__ = code.path
+    for alias, id in code.imports.items():
+        if id not in modules:
+            raise Invalid(f"{where} imports {id}, which is not there")
+        setattr(module, alias, modules[id])
+    _execute(source, module, where)
     return module
 
 
-def _compile(text: bytes, filename: str) -> CodeType:
-    try:
-        return _compiled(text, filename)
-    except SyntaxError as error:
-        shown = f": {error.text.strip()}" if error.text else ""
-        where = f"{filename}, line {error.lineno}" if error.lineno else filename
-        raise Invalid(f"{type(error).__name__} in {where}: {error.msg}{shown}") from error
-    except (ValueError, RecursionError, MemoryError) as error:
-        # NUL bytes, or nesting deeper than the compiler goes.
-        raise Invalid(f"{filename} cannot be compiled: {error}") from error
-
-
-@functools.lru_cache(maxsize=COMPILED_SOURCES)
-def _compiled(text: bytes, filename: str) -> CodeType:
-    return compile(text, filename, "exec", dont_inherit=True)
-
-
-def _show_in_tracebacks(filename: str, text: str) -> None:
-    # No modification time: linecache then never looks for a file of that name.
-    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+def _execute(source: compiled.Source, module: ModuleType, where: str) -> None:
+    sys.modules[module.__name__] = module
+    began_s = time.perf_counter()
+    _run_user_code(lambda: exec(source.code, module.__dict__), where)
+    source.took_s = time.perf_counter() - began_s
 
 
 def _import(name: str, search_path: str | None) -> ModuleType:
-    importlib.invalidate_caches()
+    if name not in sys.modules:
+        importlib.invalidate_caches()  # a file made a moment ago must be found
     try:
         module: ModuleType = _run_user_code(lambda: importlib.import_module(name), f"module {name}")
     except Invalid as error:

@@ -5,27 +5,28 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from supervisor.core.config.code import CODE, MAILBOX, METHOD, check_code, with_code, with_library
 from supervisor.core.config.nodes import Cursor
+from supervisor.core.config.pools import DELAYS, POOL, RETRY, Workers, check_delays
 from supervisor.core.config.reading import Reading, Role
-from supervisor.core.config.shapes import Choice, Duration, Flag, Link, Real, Size, Whole, Word
+from supervisor.core.config.shapes import Choice, Duration, Flag, Link, Size, Whole, Word
 from supervisor.core.config.special import (
     Command,
-    Dotted,
     Folder,
     Readiness,
-    Source,
     StopSignal,
     Umask,
 )
 from supervisor.core.config.tables import Data, DataMap, Field, Judged, ListOf, MapOf, Table
 from supervisor.core.spec import (
     AutoShutdown,
-    Code,
     DataEntry,
     ExecEntry,
+    FunctionEntry,
     HostEntry,
     IntensitySpec,
     Isolation,
+    LibraryEntry,
     Lifecycle,
     Limits,
     OnLimit,
@@ -39,8 +40,6 @@ from supervisor.core.spec import (
 from wippy.core import ids
 from wippy.core.backoff import Backoff
 
-MAX_WORKERS = 1024
-"""OS processes of one pool."""
 MAX_DYNAMIC = 10_000
 """Children that a dynamic supervisor starts with."""
 MAX_RESTARTS = 1_000_000
@@ -51,25 +50,13 @@ DEFAULTS = Lifecycle()
 # --- parts that several kinds share --------------------------------------------------------------
 
 
-def _check_backoff(reading: Reading, cursor: Cursor, values: dict[str, Any]) -> None:
-    usual = DEFAULTS.backoff
-    first = values.get("initial_delay_s", usual.initial_delay_s)
-    last = values.get("max_delay_s", usual.max_delay_s)
-    if last < first:
-        where = cursor.at("max_delay") if "max_delay_s" in values else cursor.at("initial_delay")
-        message = f"max_delay ({last:g}s) is shorter than initial_delay ({first:g}s)"
-        reading.note(where, message)
-
-
 BACKOFF = Table(
     {
         "initial_delay": Field(Duration(), "wait before the second restart", "initial_delay_s"),
-        "max_delay": Field(Duration(), "the longest wait", "max_delay_s"),
-        "factor": Field(Real(1, 1000), "growth from one wait to the next"),
-        "jitter": Field(Real(0, 1), "share of the wait that is spread"),
+        **DELAYS,
     },
     build=Backoff,
-    check=_check_backoff,
+    check=check_delays,
 )
 
 INTENSITY = Table(
@@ -188,30 +175,40 @@ SUPERVISOR = Table(
 # --- code, hosts, services -----------------------------------------------------------------------
 
 
-def _check_process(reading: Reading, cursor: Cursor, _values: dict[str, Any]) -> None:
-    present = [key for key, _, _ in cursor.pairs() if key in {"source", "module"}]
-    if len(present) != 1:
-        has = "neither" if not present else "both"
-        message = f"{reading.where(cursor.path)} needs either 'source' or 'module', has {has}"
-        reading.note(cursor, message)
-
-
-def _build_process(
-    *, method: str, source: dict[str, str] | None = None, module: str | None = None, **rest: Any
-) -> ProcessEntry:
-    return ProcessEntry(code=Code(method=method, module=module, **(source or {})), **rest)
-
-
 PROCESS = Table(
+    {**_COMMON, **CODE, "method": METHOD, "mailbox": MAILBOX},
+    build=lambda **values: ProcessEntry(**with_code(values)),
+    check=check_code,
+    later=("on_change",),
+)
+
+LIBRARY = Table(
+    {**_COMMON, **CODE},
+    build=lambda **values: LibraryEntry(**with_library(values)),
+    check=check_code,
+)
+
+
+def _check_function(reading: Reading, cursor: Cursor, values: dict[str, Any]) -> None:
+    check_code(reading, cursor, values)
+    present = {key: key_cursor for key, key_cursor, _ in cursor.pairs()}
+    if "host" in present and "pool" in present:
+        message = f"{reading.where(cursor.path)} has a host, so it has no pool of its own"
+        reading.note(present["pool"], message, "remove 'pool' or 'host'")
+
+
+FUNCTION = Table(
     {
         **_COMMON,
-        "source": Field(Source(), "file://NAME, or the code itself in a block"),
-        "module": Field(Dotted("name of a module", dotted=True), "a module to import"),
-        "method": Field(Dotted("name of a function"), "the entry function", required=True),
+        **CODE,
+        "method": METHOD,
+        "host": Field(Link(Role.POOL), "the pool that runs it; one of its own by default"),
+        "pool": Field(POOL, "its own pool; lazy, of one OS process, by default"),
+        "timeout": Field(Duration(), "limit of one attempt; 0s is none", "timeout_s"),
+        "retry": Field(RETRY, "what a failed attempt is followed by"),
     },
-    build=_build_process,
-    check=_check_process,
-    later=("imports", "on_change"),
+    build=lambda **values: FunctionEntry(**with_code(values)),
+    check=_check_function,
 )
 
 
@@ -228,7 +225,7 @@ HOST = Table(
     {
         **_COMMON,
         "isolation": Field(Choice(Isolation), "a pool, or an OS process for each actor"),
-        "workers": Field(Whole(1, MAX_WORKERS), "OS processes in the pool"),
+        "workers": Field(Workers(), "OS processes in the pool: a number, or {min, max}"),
         "intensity": Field(INTENSITY, "restarts of workers before the pool gives up"),
         "lifecycle": Field(LIFECYCLE, "how the pool's workers are started, judged and stopped"),
         **_LIMITS,
@@ -244,6 +241,7 @@ SERVICE = Table(
         "process": Field(Link(Role.CODE), "the process.py that it runs", required=True),
         "host": Field(Link(Role.HOST), "where it runs; an OS process of its own by default"),
         "input": Field(ListOf(Data()), "arguments of the entry function"),
+        "mailbox": MAILBOX,
         "lifecycle": _LIFECYCLE,
         **_LIMITS,
     },
@@ -282,14 +280,16 @@ DATA = Table(
 KINDS: dict[str, Table] = {
     "supervisor": SUPERVISOR,
     "process.py": PROCESS,
+    "function.py": FUNCTION,
+    "library.py": LIBRARY,
     "process.host": HOST,
     "process.service": SERVICE,
     "exec.service": EXEC,
     "registry.entry": DATA,
 }
-LATER_KINDS = (
-    "function.py", "library.py", "workflow.py", "workflow.host", "schedule", "security.policy",
-)  # fmt: skip
+LATER_KINDS = ("workflow.py", "workflow.host", "schedule", "security.policy")
 """Kinds of the format that this version does not have."""
-UP_ABLE = frozenset({"supervisor", "process.host", "process.service", "exec.service"})
+UP_ABLE = frozenset(
+    {"supervisor", "process.host", "process.service", "exec.service", "function.py"}
+)
 """Kinds that can be children, and that can be required."""

@@ -31,10 +31,12 @@ class Names(msgspec.Struct, frozen=True):
         functions: Signature by name; None where only running it could tell (a decorated function,
             a class, something assigned or imported).
         is_open: Whether it may define more: `from x import *`, `__getattr__`.
+        certain: Those that it defines whenever it runs, outside of any `if` and `try`.
     """
 
     functions: dict[str, Signature | None]
     is_open: bool = False
+    certain: frozenset[str] = frozenset()
 
 
 def inspect(source: bytes | str, name: str) -> Names | Broken:
@@ -56,9 +58,21 @@ def inspect(source: bytes | str, name: str) -> Names | Broken:
         return Broken(message, line, error.offset or 0, text.rstrip("\r\n"))
     except (ValueError, RecursionError, MemoryError) as error:
         return Broken(str(error) or "too deeply nested")
+    certain: dict[str, Signature | None] = {}
+    _collect([each for each in tree.body if isinstance(each, _DEFINING)], certain)
     found: dict[str, Signature | None] = {}
     is_open = _collect(tree.body, found)
-    return Names(found, is_open or "__getattr__" in found)
+    return Names(found, is_open or "__getattr__" in found, frozenset(certain))
+
+
+_DEFINING = (
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.Import,
+    ast.ImportFrom,
+    ast.Assign,
+)
 
 
 def _line(source: bytes | str, number: int) -> str:
@@ -82,6 +96,8 @@ def _collect(body: list[ast.stmt], found: dict[str, Signature | None]) -> bool:
                 found.update(dict.fromkeys(names))
             case ast.Assign() | ast.AnnAssign() | ast.AugAssign():
                 found.update(dict.fromkeys(_targets(statement)))
+            case ast.If(test=test) if _is_for_type_checkers(test):
+                is_open = _collect(statement.orelse, found) or is_open
             case _:
                 for part in ("body", "orelse", "finalbody"):
                     is_open = _collect(getattr(statement, part, []), found) or is_open
@@ -90,6 +106,12 @@ def _collect(body: list[ast.stmt], found: dict[str, Signature | None]) -> bool:
                 for choice in getattr(statement, "cases", []):
                     is_open = _collect(choice.body, found) or is_open
     return is_open
+
+
+def _is_for_type_checkers(test: ast.expr) -> bool:
+    """Say whether this is `TYPE_CHECKING`, which is never true when code runs."""
+    name = test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", "")
+    return name == "TYPE_CHECKING"
 
 
 def _targets(statement: ast.Assign | ast.AnnAssign | ast.AugAssign) -> list[str]:

@@ -22,7 +22,9 @@ class Role(enum.StrEnum):
     CHILD = "lists"
     REQUIRES = "requires"
     HOST = "runs in"
+    POOL = "is called in"
     CODE = "runs"
+    IMPORT = "imports"
     TEMPLATE = "makes its children from"
 
 

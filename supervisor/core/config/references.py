@@ -8,18 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from supervisor.core.config import imports
 from supervisor.core.config.decode import Draft
 from supervisor.core.config.kinds import LIMIT_KEYS, UP_ABLE
 from supervisor.core.config.nodes import path_text
 from supervisor.core.config.problems import Problem, did_you_mean
 from supervisor.core.config.reading import Reference, Role
-from supervisor.core.spec import AutoShutdown, HostEntry, Isolation, ServiceEntry, SupervisorEntry
+from supervisor.core.spec import (
+    AutoShutdown,
+    FunctionEntry,
+    HostEntry,
+    Isolation,
+    ServiceEntry,
+    SupervisorEntry,
+)
 
 WANTED: Mapping[Role, frozenset[str]] = {
     Role.CHILD: UP_ABLE,
     Role.REQUIRES: UP_ABLE,
     Role.HOST: frozenset({"process.host"}),
+    Role.POOL: frozenset({"process.host"}),
     Role.CODE: frozenset({"process.py"}),
+    Role.IMPORT: frozenset({"library.py", "function.py"}),
     Role.TEMPLATE: frozenset({"process.service", "exec.service"}),
 }
 """Kinds that may stand in each role."""
@@ -41,6 +51,7 @@ def judge(drafts: Sequence[Draft], references: Sequence[Reference]) -> list[Prob
     problems.extend(_self_contained(parents))
     problems.extend(_significant(drafts, parents, by_id))
     problems.extend(_limits_in_pools(drafts, by_id))
+    problems.extend(imports.judge(drafts, references))
     return problems
 
 
@@ -74,6 +85,13 @@ def _judge_one(reference: Reference, by_id: Mapping[str, Draft]) -> Iterator[Pro
     elif role in {Role.CHILD, Role.REQUIRES} and _is_dedicated(found):
         message = f"{owner} {role} {target}, which is a dedicated host and never runs by itself"
         yield _at(reference, message, "name the services that run in it")
+    elif role in {Role.CHILD, Role.REQUIRES} and isinstance(found.entry, FunctionEntry):
+        if found.entry.host is not None:
+            message = f"{owner} {role} {target}, which has no pool of its own"
+            yield _at(reference, message, f"name its host, {found.entry.host}")
+    elif role is Role.POOL and _is_dedicated(found):
+        message = f"{owner} {role} {target}, which is a dedicated host"
+        yield _at(reference, message, "calls share OS processes; name a pool")
 
 
 def _is_dedicated(draft: Draft | None) -> bool:

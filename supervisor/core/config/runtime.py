@@ -8,12 +8,13 @@ from typing import Any
 
 import msgspec
 
+from supervisor.core.config.code import Dotted
 from supervisor.core.config.kinds import INTENSITY
 from supervisor.core.config.nodes import Cursor, Node, Scalar, Sequence, Style, shorten
 from supervisor.core.config.problems import Problem, did_you_mean
 from supervisor.core.config.reading import Bad, Reading
 from supervisor.core.config.shapes import Duration, Shape, Size, Whole
-from supervisor.core.config.special import Dotted, Folder
+from supervisor.core.config.special import Folder
 from supervisor.core.config.tables import Field, ListOf, Table
 from supervisor.core.spec import IntensitySpec, Place
 from wippy.core import ids

@@ -1,4 +1,4 @@
-"""Shapes of single fields: commands, signals, masks, folders, code and readiness probes."""
+"""Shapes of single fields: commands, signals, masks, folders and readiness probes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from supervisor.core.config import nodes
-from supervisor.core.config.nodes import Cursor, Scalar, Style, describe, shorten
+from supervisor.core.config.nodes import Cursor, Scalar, describe, shorten
 from supervisor.core.config.problems import did_you_mean
 from supervisor.core.config.reading import Reading
 from supervisor.core.config.shapes import Duration, Text, Word
@@ -26,7 +26,6 @@ SIGNALS = {
 CANNOT_STOP = {18: "SIGCONT", 19: "SIGSTOP"}
 LAST_SIGNAL = 64
 SHELL_WORDS = frozenset({"|", "||", "&", "&&", ";", ">", ">>", "<", "2>&1", "2>"})
-FILE_SCHEME = "file://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,56 +127,6 @@ class Command:
         """Return the shape as JSON Schema."""
         words = ListOf(Word(), minimum=1).schema()
         return {"anyOf": [{"type": "string", "minLength": 1}, words]}
-
-
-# --- code ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """`file://NAME`, or the code itself in a literal block (`source: |`).
-
-    The typed value is a dict for `spec.Code`: `path`, or `text` and `origin`.
-    """
-
-    def read(self, reading: Reading, cursor: Cursor) -> dict[str, str]:
-        """Return where the code is; what is in it is judged by the shell."""
-        node = cursor.node
-        if isinstance(node, Scalar) and node.style is Style.BLOCK:
-            return {"text": node.text, "origin": f"{reading.file_path}:{node.place.line + 1}"}
-        text = Text("file://NAME, or code in a block: |").read(reading, cursor)
-        if text.startswith(FILE_SCHEME) and len(text) > len(FILE_SCHEME):
-            return {"path": resolve_path(reading, cursor, text.removeprefix(FILE_SCHEME))}
-        if "\n" in text or "(" in text:
-            raise reading.bad(cursor, "code must be in a literal block", "write source: |")
-        hint = f"did you mean '{FILE_SCHEME}{shorten(text)}'?"
-        raise reading.bad(cursor, f"source: {shorten(text)!r} is neither a file nor code", hint)
-
-    def schema(self) -> dict[str, Any]:
-        """Return the shape as JSON Schema."""
-        return {"type": "string", "examples": ["file://workers.py"]}
-
-
-@dataclass(frozen=True, slots=True)
-class Dotted:
-    """A Python name; `dotted` allows `package.module`."""
-
-    what: str
-    dotted: bool = False
-
-    def read(self, reading: Reading, cursor: Cursor) -> str:
-        """Return the name."""
-        text = reading.text(cursor, self.what)
-        parts = text.split(".") if self.dotted else [text]
-        if not all(part.isidentifier() for part in parts):
-            raise reading.bad(
-                cursor, f"{reading.name(cursor)}: {shorten(text)!r} is no {self.what}"
-            )
-        return text
-
-    def schema(self) -> dict[str, Any]:
-        """Return the shape as JSON Schema."""
-        return {"type": "string"}
 
 
 # --- readiness -----------------------------------------------------------------------------------

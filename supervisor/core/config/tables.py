@@ -231,7 +231,7 @@ class Table:
     def _belongs(self, word: str) -> str:
         """Return the hint for a key that is right one level deeper."""
         for name, known in self.fields.items():
-            if isinstance(known.shape, Table) and word in known.shape.fields:
+            if word in getattr(known.shape, "fields", ()):
                 return f"it belongs under {name!r}"
         return ""
 

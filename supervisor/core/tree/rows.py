@@ -85,7 +85,8 @@ def _is_crash_loop(child: Child) -> bool:
 
 def _kind(child: Child) -> RowKind:
     if child.supervision is not None:
-        return RowKind.POOL if child.spec.kind == "process.host" else RowKind.SUPERVISOR
+        is_pool = child.supervision.spec.pool is not None
+        return RowKind.POOL if is_pool else RowKind.SUPERVISOR
     match child.spec.launch:
         case Dedicated():
             return RowKind.ACTOR
