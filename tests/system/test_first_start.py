@@ -88,7 +88,9 @@ def test_a_failed_first_start_stops_the_others_in_reverse_and_says_why(
     )
     assert shop.wait_end() == 1
     what = [f"{line.what} {line.id.removeprefix('t:')}" for line in journal(shop.folder)]
-    assert what == ["start a", "start b", "stop b", "stop a"]
+    # READY comes right before the first line of a's own code: b's may be written first.
+    assert sorted(what[:2]) == ["start a", "start b"]
+    assert what[2:] == ["stop b", "stop a"]
     end = shop.output()[shop.output().index("t:s ") :]
     for words in said:
         assert words in end
