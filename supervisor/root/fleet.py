@@ -80,6 +80,7 @@ class Fleet:
         node: Name of the node.
         spares: Warm processes to keep.
         orphan_timeout_s: For the births.
+        message_dir: For the births.
         send: Sends a frame to a routing id.
     """
 
@@ -93,6 +94,7 @@ class Fleet:
         node: str,
         spares: int,
         orphan_timeout_s: float,
+        message_dir: str,
         send: Callable[[bytes, ToProcess], None],
     ) -> None:
         self._loop = loop
@@ -102,6 +104,7 @@ class Fleet:
         self._node = node
         self._wanted_spares = spares
         self._orphan_timeout_s = orphan_timeout_s
+        self._message_dir = message_dir
         self._send = send
         self._spares: deque[Vessel] = deque()
         self._queue: deque[Job] = deque()
@@ -170,6 +173,7 @@ class Fleet:
             root_pid=os.getpid(),
             node=self._node,
             orphan_timeout_s=self._orphan_timeout_s,
+            message_dir=self._message_dir,
             job=job,
         )
         fork = self._forkserver.fork(encode(birth))

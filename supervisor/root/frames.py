@@ -9,6 +9,7 @@ from supervisor.core.facts import FactKind
 from supervisor.core.spec import FORKSERVER_ID, KEEPER_ID
 from supervisor.core.view import State
 from supervisor.root.fleet import Vessel
+from supervisor.root.peers import PEER_FRAMES
 from wippy.core import messages
 from wippy.core.messages import PROTOCOL, FromProcess, WorkerJob
 from wippy.errors import Invalid
@@ -36,10 +37,12 @@ class Frames:
             self._hello(vessel, frame)
         elif not vessel.has_greeted:
             raise Invalid(f"{type(frame).__name__} before Hello")
-        elif vessel.job is not None:
-            self._of_child(vessel, vessel.job, frame)
-        else:
+        elif vessel.job is None:
             raise Invalid(f"{type(frame).__name__} from a spare")
+        elif isinstance(frame, PEER_FRAMES):
+            self._root.peers.take(vessel, frame)
+        else:
+            self._of_child(vessel, vessel.job, frame)
 
     def _hello(self, vessel: Vessel, frame: messages.Hello) -> None:
         if frame.token != vessel.token or vessel.has_greeted:
@@ -71,6 +74,7 @@ class Frames:
             case messages.Beat(generation=generation) if generation == job.generation:
                 self.beats[job.slot] = frame
                 root.feed(steps.Beat(job.slot, generation))
+                root.pools.note_beat(vessel, frame.actors)
             case messages.NotNeeded(generation) if generation == job.generation:
                 root.feed(steps.SaidNotNeeded(job.slot, generation))
             case messages.Ended(generation, reason) if generation == job.generation:
@@ -112,5 +116,6 @@ class Frames:
             return
         if frame.not_needed:
             root.feed(steps.SaidNotNeeded(frame.child, frame.generation))
+        root.peers.actor_ended(seat)
         root.pools.ended(frame.child, frame.generation)
         root.feed(steps.Died(frame.child, frame.generation, frame.reason))

@@ -71,6 +71,7 @@ class Housekeeping:
         self._rounds += 1
         if root.subscribers.is_watched or self._rounds % UNLIMITED_EVERY == 1:
             self.sample()
+            root.memory.clear_stale_readers()
             self._janitor.watch(Path(path) for path in root.views.log_paths())
             self._look_for_orphans()
         elif limited := self._limited():

@@ -90,6 +90,7 @@ class Performer:
             case steps.Forget(id):
                 self._root.frames.beats.pop(id, None)
                 self.log_offsets.pop(id, None)
+                self._root.spawns.forgotten(id)
             case steps.Finish(code):
                 self._root.finish(code)
 
@@ -104,6 +105,10 @@ class Performer:
     def _launch(self, id: str, generation: int) -> None:
         spec = self._child(id).spec
         self._root.frames.beats.pop(id, None)
+        doom = self._root.spawns.doom(id)
+        if doom is not None:
+            self._root.loop.call_soon(self._root.feed, steps.Died(id, generation, doom))
+            return
         match spec.launch:
             case System(target=target) if target == FORKSERVER_TARGET:
                 self._start_forkserver(generation)
@@ -254,18 +259,28 @@ class Performer:
             return
         root.probing.end(job.slot)
         root.frames.beats.pop(job.slot, None)
+        reason = root.spawns.judged(job, reason)
+        # Nobody is told of an end before the directory has forgotten it.
+        root.directory.process_gone(job.slot, job.generation)
         child = root.tree.child(job.slot)
         if child is not None and _wants_output(child, reason):
             root.loop.create_task(self._died_with_output(job, child, reason))
         else:
-            root.feed(steps.Died(job.slot, job.generation, reason))
+            self._died(job, reason)
         if isinstance(job, WorkerJob):
             for seat in root.pools.worker_ended(job.host, vessel):
                 root.feed(steps.Died(seat.child, seat.generation, reason))
         # After the replacement is on its way: rows are told apart by their generation, and that of
         # a dead process is no danger to anybody.
         root.memory.process_ended(job.slot, job.generation)
+        root.peers.after_end(vessel, job)
         root.housekeeping.look_for_orphans_soon()
+
+    def _died(self, job: Job, reason: ExitReason, output: tuple[str, ...] = ()) -> None:
+        root = self._root
+        root.feed(steps.Died(job.slot, job.generation, reason, output))
+        # The tree's `EXITED` has told those who watch, but of an end that it knew of.
+        root.loop.call_soon(root.watches.ended, job.slot, job.generation, reason)
 
     async def _died_with_output(self, job: Job, child: Child, reason: ExitReason) -> None:
         """A failed start and a hung process are explained by what they wrote last."""
@@ -274,13 +289,17 @@ class Performer:
         if job.log_path:
             offset = self.log_offsets.get(job.slot, 0)
             output = await asyncio.to_thread(_tail_since, job.log_path, count, offset)
-        self._root.feed(steps.Died(job.slot, job.generation, reason, output))
+        self._died(job, reason, output)
 
     # --- facts ---
 
     def _note(self, fact: Fact) -> None:
         root = self._root
         match fact.kind:
+            case FactKind.EXITED if fact.reason is not None:
+                root.watches.ended(fact.id, fact.generation, fact.reason)
+            case FactKind.READY:
+                root.peers.ready(fact.id, fact.generation)
             case FactKind.DECIDED:
                 root.memory.note_restart()
             case FactKind.HELD:

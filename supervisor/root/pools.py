@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from supervisor.core.spec import ChildSpec, PoolActor
 from supervisor.root.fleet import Fleet, Vessel
 from supervisor.root.jobs import start_actor_for
-from wippy.core.messages import CancelActor, KillActor
+from wippy.core.messages import CancelActor, KillActor, WorkerJob
 
 
 @dataclass(slots=True, eq=False)
@@ -24,10 +24,17 @@ class Seat:
 
 @dataclass(slots=True)
 class Pool:
-    """The ready workers of a host, and who waits for one."""
+    """The ready workers of a host, and who waits for one.
+
+    Attributes:
+        workers: In the order in which they became ready.
+        waiting: Launches that wait for a worker.
+        carried: Actors of each worker: what its last heartbeat said, and what was placed since.
+    """
 
     workers: list[Vessel] = field(default_factory=list)
     waiting: deque[tuple[ChildSpec, PoolActor, int]] = field(default_factory=deque)
+    carried: dict[Vessel, int] = field(default_factory=dict)
 
 
 class Pools:
@@ -36,11 +43,18 @@ class Pools:
     Args:
         fleet: For sending to workers.
         on_launched: Told of a seat that an actor was given.
+        on_change: Told of a host whose workers, or what they carry, have changed.
     """
 
-    def __init__(self, fleet: Fleet, on_launched: Callable[[Seat], None]) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        on_launched: Callable[[Seat], None],
+        on_change: Callable[[str], None],
+    ) -> None:
         self._fleet = fleet
         self._on_launched = on_launched
+        self._on_change = on_change
         self._pools: dict[str, Pool] = {}
         self._seats: dict[str, Seat] = {}
         self._last_actor = 0
@@ -56,12 +70,40 @@ class Pools:
         pool = self._pools.setdefault(host, Pool())
         pool.workers.append(worker)
         self._seat_waiting(pool)
+        self._on_change(host)
 
     def worker_closing(self, host: str, worker: Vessel) -> None:
         """A worker is being stopped: it gets no more actors."""
         pool = self._pools.get(host)
         if pool is not None and worker in pool.workers:
             pool.workers.remove(worker)
+            pool.carried.pop(worker, None)
+            self._on_change(host)
+
+    def note_beat(self, worker: Vessel, actors: int) -> None:
+        """A worker says how many actors live in it, those that other actors spawned included."""
+        job = worker.job
+        pool = self._pools.get(job.host) if isinstance(job, WorkerJob) else None
+        if pool is None or not isinstance(job, WorkerJob) or worker not in pool.workers:
+            return
+        if pool.carried.get(worker) != actors:
+            pool.carried[worker] = actors
+            self._on_change(job.host)
+
+    def workers(self, host: str) -> tuple[tuple[str, int, int], ...]:
+        """Return the workers of a pool that take actors: slot, generation, actors in it."""
+        pool = self._pools.get(host, Pool())
+        return tuple(
+            (worker.job.slot, worker.job.generation, self.load(worker))
+            for worker in pool.workers
+            if worker.job is not None
+        )
+
+    def load(self, worker: Vessel) -> int:
+        """Return how many actors live in a worker, as far as is known."""
+        job = worker.job
+        pool = self._pools.get(job.host) if isinstance(job, WorkerJob) else None
+        return max(self.actors_in(worker), pool.carried.get(worker, 0) if pool is not None else 0)
 
     def worker_ended(self, host: str, worker: Vessel) -> list[Seat]:
         """A worker has ended: return the seats that are gone with it."""
@@ -80,9 +122,9 @@ class Pools:
         return sum(seat.worker is worker for seat in self._seats.values())
 
     def actors_of(self, host: str) -> int:
-        """Return how many supervised actors live in a pool."""
+        """Return how many actors live in a pool, as far as is known."""
         pool = self._pools.get(host)
-        return sum(self.actors_in(worker) for worker in pool.workers) if pool is not None else 0
+        return sum(self.load(worker) for worker in pool.workers) if pool is not None else 0
 
     def ended(self, child: str, generation: int) -> None:
         """An actor has ended: its seat is free."""
@@ -116,7 +158,8 @@ class Pools:
     def _seat_waiting(self, pool: Pool) -> None:
         while pool.waiting and pool.workers:
             spec, launch, generation = pool.waiting.popleft()
-            worker = min(pool.workers, key=self.actors_in)
+            worker = min(pool.workers, key=self.load)
+            pool.carried[worker] = self.load(worker) + 1
             self._last_actor += 1
             seat = Seat(spec.id, generation, self._last_actor, worker)
             self._seats[spec.id] = seat

@@ -20,20 +20,25 @@ from supervisor.core.tree import Tree
 from supervisor.core.view import State
 from supervisor.io.forkserver import Forkserver
 from supervisor.io.keeper_client import KeeperClient
+from supervisor.io.message_folder import MessageFolder
 from supervisor.io.process_table import ProcessTable
 from supervisor.root.admin import Admin
 from supervisor.root.chronicle import Chronicle
 from supervisor.root.control import ControlSocket
+from supervisor.root.directory import Directory
 from supervisor.root.fleet import Fleet
 from supervisor.root.frames import Frames
 from supervisor.root.housekeeping import Housekeeping
 from supervisor.root.log_lines import LogLines
 from supervisor.root.memory import Memory
+from supervisor.root.peers import Peers
 from supervisor.root.perform import Performer
 from supervisor.root.pools import Pools, Seat
 from supervisor.root.probing import Probing
+from supervisor.root.spawns import Spawns
 from supervisor.root.subscribers import Subscribers
 from supervisor.root.views import Views
+from supervisor.root.watches import Watches
 
 CLOSE_WAIT_S = 2.0
 """Given to each thing that is flushed at the end."""
@@ -76,6 +81,8 @@ class Root:
 
         run_dir, source = Path(self.runtime.run_dir), Path(blueprint.source)
         self.memory = Memory(table, on_alarm=self.alarm)
+        self.memory.clear_directory()
+        self.message_folder = MessageFolder(run_dir)
         self.tree = Tree(
             spec,
             generations=self.memory.generations,
@@ -110,10 +117,15 @@ class Root:
             node=self.runtime.node,
             spares=self.runtime.spares,
             orphan_timeout_s=self.runtime.orphan_timeout_s,
+            message_dir=str(self.message_folder.path),
             send=self.control.send_process,
         )
         self.fleet.before_judging = self.control.drain
-        self.pools = Pools(self.fleet, self._seated)
+        self.directory = Directory(self.memory)
+        self.watches = Watches(self.control.send_process)
+        self.peers = Peers(self)
+        self.spawns = Spawns(self)
+        self.pools = Pools(self.fleet, self._seated, self.peers.host_changed)
         self.probing = Probing(self)
         self.frames = Frames(self)
         self.performer = Performer(self)

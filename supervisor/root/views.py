@@ -120,7 +120,7 @@ class Views:
         actors = beat.actors if beat is not None else 0
         if isinstance(spec.launch, PoolWorker):
             vessel = root.fleet.by_slot.get(one.id)
-            actors = max(actors, root.pools.actors_in(vessel)) if vessel is not None else 0
+            actors = root.pools.load(vessel) if vessel is not None else 0
         elif one.kind is RowKind.POOL:
             actors = root.pools.actors_of(one.id)
         return msgspec.structs.replace(

@@ -284,6 +284,7 @@ class SpawnProcess(msgspec.Struct, frozen=True, tag="spawn_process", kw_only=Tru
         slot: Of the new process.
         generation: Always 1.
         process: Entry id of the code.
+        host: Entry id of the dedicated host whose limits it gets; empty is none.
         args: Arguments of the entry function.
         parent: Pid of the actor that spawns it.
         monitor: `parent` monitors it; the sender watches it from the start.
@@ -295,6 +296,7 @@ class SpawnProcess(msgspec.Struct, frozen=True, tag="spawn_process", kw_only=Tru
     slot: str
     process: str
     generation: int = 1
+    host: str = ""
     args: tuple[Any, ...] = ()
     parent: str = ""
     monitor: bool = False
