@@ -20,7 +20,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from wippy.core.channels import TIMEOUT, Case, Closed, WouldBlock
+from wippy.core.channels import TIMEOUT, Closed, WouldBlock
+from wippy.core.selecting import Case
 from wippy.runtime.channels import Channel
 from wippy.runtime.selecting import DEFAULT, Selected, select, select_blocking
 

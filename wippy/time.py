@@ -21,8 +21,9 @@ from collections.abc import Callable
 from wippy.core.channels import Closed, WouldBlock
 from wippy.core.durations import Duration, next_tick_s, seconds
 from wippy.errors import Invalid
-from wippy.runtime.channels import Channel, TaskWaiter, expire, refuse_to_block_loop
+from wippy.runtime.channels import Channel
 from wippy.runtime.clock import current_clock
+from wippy.runtime.waiters import TaskWaiter, expire, refuse_to_block_loop
 
 __all__ = [
     "Duration",

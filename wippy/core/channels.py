@@ -1,9 +1,8 @@
 """Channels: whose value goes to whom, without a loop, a thread or a clock.
 
 A channel is a buffer of `size` values with a line of waiting senders and a line of waiting
-receivers. The shell tries (`send`, `receive`, `choose`), and where that must wait puts a `Waiter`
-into the lines, which is *settled* exactly once: by a counterpart, by `close`, or by the shell (a
-time-out). Rules:
+receivers. The shell tries (`send`, `receive`), and where that must wait puts a `Waiter` into a
+line; it is *settled* exactly once: by a counterpart, by `close`, or by the shell (a time-out).
 
 - Senders wait only while the buffer is full, receivers only while there is nothing to receive.
   Both lines are first come, first served, and a newcomer never overtakes a line.
@@ -12,8 +11,6 @@ time-out). Rules:
 - A settled receiver that is gone before it has looked (it was cancelled) gives the value back: to
   the first receiver in line, else to the front, in the order in which the values were sent. So
   nothing is lost, nothing comes twice, and one receiver sees all values in order.
-- Which of several ready cases a select takes is a function of the channels' state alone: the one
-  whose channel was chosen longest ago, then the first. No randomness: a replay chooses alike.
 
 Nothing here is safe for threads: the shell holds one lock over each call. A waiter may be withdrawn
 in the middle of any call (a garbage collection may end a task), which only makes its places stale.
@@ -25,10 +22,7 @@ import bisect
 import enum
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
 from typing import Any, Final
-
-import msgspec
 
 from wippy.errors import Invalid, Unavailable
 
@@ -51,8 +45,6 @@ class Missing(enum.Enum):
 
 
 NOTHING: Final = Missing.NOTHING
-
-
 TIMEOUT: Final = -2
 """`Waiter.index` where the time-out came first."""
 
@@ -167,7 +159,7 @@ class ChannelCore:
     Attributes:
         is_closed: Whether it takes no more values.
         sent_turn, received_turn: When a select last chose to send or receive here, as a number
-            that only has an order; see `choose`.
+            that only has an order; see `wippy.core.selecting.choose`.
     """
 
     __slots__ = (
@@ -311,90 +303,3 @@ class ChannelCore:
 
 def _ticket_of(returned: tuple[int, Any]) -> int:
     return returned[0]
-
-
-# --- select --------------------------------------------------------------------------------------
-
-
-class Case(msgspec.Struct, frozen=True, eq=False):
-    """One of several operations of which one is to happen.
-
-    Attributes:
-        core: On which channel.
-        is_send: Whether it sends `value`; else it receives.
-        value: What to send.
-        channel: Whose core it is; only handed through.
-    """
-
-    core: ChannelCore
-    is_send: bool
-    value: Any = None
-    channel: Any = None
-
-
-def choose(cases: Sequence[Case]) -> int | None:
-    """Return the index of the ready case that was chosen longest ago, or None if none is ready.
-
-    Of these cases the chosen one is then the one chosen last.
-    """
-    chosen, oldest, newest = None, 0, 0
-    for index, case in enumerate(cases):
-        core = case.core
-        if case.is_send:
-            turn, is_ready = core.sent_turn, core.can_send()
-        else:
-            turn, is_ready = core.received_turn, core.can_receive()
-        if is_ready and (chosen is None or turn < oldest):
-            chosen, oldest = index, turn
-        if turn > newest:
-            newest = turn
-    if chosen is not None:
-        _set_turn(cases[chosen], newest + 1)
-    return chosen
-
-
-def note_choice(cases: Sequence[Case], index: int) -> None:
-    """Remember that case `index` was chosen, by whoever settled the waiter of `cases`."""
-    newest = max([c.core.sent_turn if c.is_send else c.core.received_turn for c in cases])
-    _set_turn(cases[index], newest + 1)
-
-
-def _set_turn(case: Case, turn: int) -> None:
-    if case.is_send:
-        case.core.sent_turn = turn
-    else:
-        case.core.received_turn = turn
-
-
-def select_now(cases: Sequence[Case]) -> tuple[int, Any, bool] | None:
-    """Let one ready case happen, if any is ready.
-
-    Returns:
-        Its index, the value received or sent, and False if its channel is closed and drained.
-
-    Raises:
-        Closed: The chosen case sends on a closed channel.
-    """
-    while (index := choose(cases)) is not None:
-        case = cases[index]
-        if case.is_send:
-            if case.core.send(case.value):
-                return index, case.value, True
-        else:
-            try:
-                value = case.core.receive()
-            except Closed:
-                return index, None, False
-            if value is not NOTHING:
-                return index, value, True
-        # The counterpart went away between the question and the deed: ask again.
-    return None
-
-
-def wait_for_any(cases: Sequence[Case], waiter: Waiter) -> None:
-    """Let `waiter` wait for whichever of `cases` happens first; its offers are their values."""
-    for index, case in enumerate(cases):
-        if case.is_send:
-            case.core.wait_to_send(waiter, index)
-        else:
-            case.core.wait_to_receive(waiter, index)

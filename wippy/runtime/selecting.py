@@ -8,28 +8,13 @@ from typing import Any, Final
 
 import msgspec
 
-from wippy.core.channels import (
-    NOTHING,
-    TIMEOUT,
-    Case,
-    Closed,
-    Stage,
-    Waiter,
-    note_choice,
-    select_now,
-    wait_for_any,
-)
+from wippy.core.channels import NOTHING, TIMEOUT, Closed, Stage, Waiter
 from wippy.core.durations import Duration, seconds
+from wippy.core.selecting import Case, note_choice, select_now, wait_for_any
 from wippy.errors import Invalid
-from wippy.runtime.channels import (
-    LOCK,
-    Channel,
-    TaskWaiter,
-    ThreadWaiter,
-    expire,
-    refuse_to_block_loop,
-)
+from wippy.runtime.channels import Channel
 from wippy.runtime.clock import Timer, current_clock
+from wippy.runtime.waiters import LOCK, TaskWaiter, ThreadWaiter, expire, refuse_to_block_loop
 
 DEFAULT: Final = -1
 """`Selected.index` where no case was ready and there was a default."""
