@@ -19,6 +19,7 @@ from wippy.core.reasons import (
     Killed,
     Lost,
     MemoryLimit,
+    NoProcess,
     Normal,
     Shutdown,
     Signal,
@@ -62,6 +63,7 @@ TABLE: list[tuple[ExitReason, str, bool, str, str]] = [
         "app:s gave up: app:c needed more than 3 restarts in 5 s",
     ),
     (Unkillable(), "unkillable", True, "unkillable", "survived SIGKILL"),
+    (NoProcess(), "noproc", True, "noproc", "there is no such process"),
     (Lost(), "lost", True, "lost", "ended, and how is not known"),
 ]
 

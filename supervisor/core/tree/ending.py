@@ -109,6 +109,8 @@ def _end(forest: Forest, child: Child, reason: ExitReason, output: tuple[str, ..
     if child.id == ROOT_ID:
         _finish(forest, child, reason)
     elif parent is None or _is_orphan(forest, parent, child):
+        if _asked_for(child) is Intent.HOLD:
+            forest.held.add(child.id)  # should its supervisor come back, it stays down
         _remove(forest, child)
     elif (asked := _asked_for(child)) in _ASKED:
         _asked_end(forest, child, asked)

@@ -105,6 +105,20 @@ def test_a_stop_outlives_the_removal_of_the_whole_supervisor() -> None:
     assert child_of(stage, "app:a").state is State.HELD
 
 
+def test_a_stop_of_what_outlived_sigkill_and_its_supervisor_holds_in_a_later_life() -> None:
+    text = "outer one_for_one 9/10\n  inner one_for_one 0/10 temporary\n    a stop=1\n    b\n  c"
+    stage = running(text)
+    for line in ("memory a 2 1", "tick +1", "tick +5", "died b SIGKILL"):
+        stage.play(line)
+    assert stage.tree.child("app:inner") is None
+    stage.play("stop a")
+    stage.play("died a SIGKILL")
+    for line in ("restart outer", "obey", "up"):
+        stage.play(line)
+    assert child_of(stage, "app:b").state is State.UP
+    assert child_of(stage, "app:a").state is State.HELD
+
+
 def test_who_is_removed_with_its_supervisor_is_forgotten() -> None:
     stage = running("keep\ntree one_for_one 0/10 temporary\n  a\n  b")
     stage.play("died a SIGKILL")

@@ -6,6 +6,7 @@ The expectation is written down anew here, from the words of the design, not fro
 from __future__ import annotations
 
 import itertools
+import typing
 
 import pytest
 from tree_language import Stage, full, running
@@ -23,6 +24,7 @@ from wippy.core.reasons import (
     Killed,
     Lost,
     MemoryLimit,
+    NoProcess,
     Normal,
     Shutdown,
     Signal,
@@ -45,6 +47,7 @@ REASONS: dict[str, tuple[ExitReason, bool]] = {
     "gave_up": (GaveUp("app:s", "app:x", 1, 5.0), True),
     "unkillable": (Unkillable(), True),
     "lost": (Lost(), True),
+    "noproc": (NoProcess(), True),
 }
 SIBLINGS = ("a", "b", "c")
 
@@ -266,3 +269,7 @@ def test_a_restart_leaves_the_window_just_after_its_length(pause_s: float, is_up
     supervisor = stage.tree.child("app:tree")
     assert supervisor is not None
     assert (supervisor.state is State.UP) is is_up
+
+
+def test_the_table_has_every_reason() -> None:
+    assert {type(reason) for reason, _ in REASONS.values()} == set(typing.get_args(ExitReason))
