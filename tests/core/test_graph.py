@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from supervisor.core import graph
+from supervisor.core import graph, order
 from supervisor.core.spec import (
     KEEPER_ID,
     ROOT_ID,
@@ -14,12 +14,16 @@ from supervisor.core.spec import (
     Entry,
     ExecEntry,
     Foreign,
+    FunctionEntry,
     HostEntry,
     IntensitySpec,
     Isolation,
+    LibraryCode,
+    LibraryEntry,
     Lifecycle,
     Limits,
     PoolActor,
+    PoolSize,
     PoolWorker,
     ProcessEntry,
     Restart,
@@ -93,8 +97,8 @@ def test_what_a_supervisor_lists_is_its_child_and_not_the_tops() -> None:
 def test_the_tree_is_in_tree_order() -> None:
     inner = SupervisorEntry(id="app:sup", children=("app:b", "app:a"))
     tree = build(service("app:a"), inner, service("app:b"), service("app:c"))
-    order = [id for id in tree.children if id.startswith("app:")]
-    assert order == ["app:sup", "app:b", "app:a", "app:c"]
+    ids = [id for id in tree.children if id.startswith("app:")]
+    assert ids == ["app:sup", "app:b", "app:a", "app:c"]
     assert next(iter(tree.children)) == ROOT_ID
 
 
@@ -185,3 +189,71 @@ def test_every_child_is_a_process_or_a_supervisor_and_its_parent_lists_it() -> N
     for spec in tree.children.values():
         assert (spec.launch is None) != (spec.supervisor is None)
         assert spec.id == ROOT_ID or spec.id in children(tree, spec.parent)
+
+
+# --- functions, libraries, pools that grow -------------------------------------------------------
+
+DUMPS = Code(method="dumps", module="json", search_path="/etc/shop")
+
+
+def test_a_function_without_a_host_is_a_pool_of_its_own() -> None:
+    function = FunctionEntry(id="app:f", code=DUMPS, pool=PoolSize(2, 8, 3, 9.0))
+    tree = build(function, service("app:a", requires=("app:f",)))
+    pool = tree.children["app:f"]
+    assert pool.supervisor is not None
+    assert (pool.kind, pool.supervisor.pool) == ("function.py", PoolSize(2, 8, 3, 9.0))
+    assert children(tree, "app:f") == ("app:f#1", "app:f#2")
+    assert tree.children["app:f#2"].launch == PoolWorker("app:f", 2, Limits(), "/etc/shop")
+    assert pool.lifecycle.requires == (SYSTEM_ID,)
+    assert order.waves(tree)[-1] == ("app:a",)
+
+
+def test_a_lazy_function_begins_with_no_process_and_says_how_one_is_made() -> None:
+    tree = build(FunctionEntry(id="app:f", code=DUMPS))
+    assert children(tree, "app:f") == ()
+    pool = tree.children["app:f"].supervisor
+    assert pool is not None
+    assert pool.template is not None
+    worker = graph.pool_worker(pool.template, 3)
+    assert (worker.id, worker.parent, worker.kind) == ("app:f#3", "app:f", "worker")
+    assert worker.launch == PoolWorker("app:f", 3, Limits(), "/etc/shop")
+
+
+def test_a_worker_made_later_is_like_those_made_first() -> None:
+    host = HostEntry(id="app:pool", workers=PoolSize(1, 4), limits=Limits(nice=3),
+                     lifecycle=Lifecycle(stop_timeout_s=1.0))  # fmt: skip
+    tree = build(host)
+    pool = tree.children["app:pool"].supervisor
+    assert pool is not None
+    assert pool.template is not None
+    assert graph.pool_worker(pool.template, 1) == tree.children["app:pool#1"]
+    assert pool.pool == PoolSize(1, 4)
+
+
+def test_functions_with_a_host_and_libraries_are_not_in_the_tree() -> None:
+    library = LibraryEntry(id="app:lib", code=LibraryCode(text=""))
+    function = FunctionEntry(id="app:f", code=DUMPS, host="app:pool")
+    tree = build(HostEntry(id="app:pool"), function, library)
+    assert {"app:f", "app:lib"}.isdisjoint(tree.children)
+
+
+def test_a_function_can_be_a_child_of_a_supervisor() -> None:
+    function = FunctionEntry(id="app:f", code=DUMPS)
+    sup = SupervisorEntry(id="app:sup", children=("app:a", "app:f"))
+    tree = build(service("app:a"), function, sup)
+    assert children(tree, "app:sup") == ("app:a", "app:f")
+    assert tree.children["app:f"].parent == "app:sup"
+
+
+def test_what_is_launched_has_its_libraries_and_its_mailbox() -> None:
+    code = Code(method="run", text="", imports={"x": "app:lib"}, mailbox_messages=5)
+    process = ProcessEntry(id="app:p", code=code)
+    library = LibraryEntry(id="app:lib", code=LibraryCode(text="x"))
+    plain = ServiceEntry(id="app:a", process="app:p")
+    own = ServiceEntry(id="app:b", process="app:p", host="app:pool", mailbox_messages=9)
+    tree = build(process, library, plain, own, HostEntry(id="app:pool"))
+    first, second = tree.children["app:a"].launch, tree.children["app:b"].launch
+    assert isinstance(first, Dedicated)
+    assert isinstance(second, PoolActor)
+    assert first.code.libraries == second.code.libraries == {"app:lib": LibraryCode(text="x")}
+    assert (first.code.mailbox_messages, second.code.mailbox_messages) == (5, 9)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from fake_root import FakeRoot
 
-from wippy.core.messages import CodeRef, Ready
+from wippy.core.messages import CodeRef, LibraryRef, Ready
 from wippy.core.reasons import Error, Normal, StartFailed
 from wippy.errors import Invalid, NotFound
-from wippy.runtime import loader
+from wippy.runtime import judge, loader
 
 
 @pytest.fixture(autouse=True)
@@ -137,3 +137,161 @@ def test_actor_of_a_source_file_can_import_its_neighbours(root: FakeRoot, tmp_pa
     child.expect(Ready)
     assert child.ended() == Normal()
     assert root.log() == f"found {source}\n"
+
+
+# --- imports -------------------------------------------------------------------------------------
+
+TEXTS = LibraryRef(text="seen = []\ndef hello(x):\n    seen.append(x)\n    return seen\n")
+
+
+def test_a_library_is_a_global_of_the_code_before_it_runs() -> None:
+    text = "FIRST = list(texts.hello(0))\ndef main(): return FIRST, texts.hello(1)\n"
+    code = CodeRef(
+        method="main", text=text, imports={"texts": "app:texts"}, libraries={"app:texts": TEXTS}
+    )
+    assert loader.load(code, "app:h")() == ([0], [0, 1])
+
+
+def test_a_library_of_two_importers_is_loaded_once_for_an_actor_and_again_for_the_next() -> None:
+    middle = "def add(x): return texts.hello(x)\n"
+    code = CodeRef(
+        method="main",
+        text="def main(x):\n    a.add(x)\n    b.add(x)\n    return list(texts.seen)\n",
+        imports={"a": "app:a", "b": "app:b", "texts": "app:texts"},
+        libraries={
+            "app:texts": TEXTS,
+            "app:a": LibraryRef(text=middle, imports={"texts": "app:texts"}),
+            "app:b": LibraryRef(text=middle, imports={"texts": "app:texts"}),
+        },
+    )
+    one, two = loader.load(code, "app:i/1"), loader.load(code, "app:i/2")
+    assert (one(1), two(2), one(3)) == ([1, 1], [2, 2], [1, 1, 3, 3])
+
+
+def test_unloading_an_actor_forgets_its_libraries_and_no_others() -> None:
+    code = CodeRef(
+        method="main", text="def main(): ...", imports={"t": "app:t"}, libraries={"app:t": TEXTS}
+    )
+    loader.load(code, "app:j/1")
+    loader.load(code, "app:j/2")
+    assert sys.modules["app:t/1"] is not sys.modules["app:t/2"]
+    loader.unload("app:j/1")
+    assert {"app:j/1", "app:t/1"}.isdisjoint(sys.modules)
+    assert {"app:j/2", "app:t/2"} <= set(sys.modules)
+    loader.unload("app:j/2")
+
+
+def test_type_hints_of_two_actors_are_those_of_each() -> None:
+    text = (
+        "from __future__ import annotations\nimport typing\nclass Row: ...\n"
+        "class Page:\n    row: Row\n"
+        "def main(): return typing.get_type_hints(Page)['row'] is Row\n"
+    )
+    one, two = (loader.load(CodeRef(method="main", text=text), f"app:k/{n}") for n in (1, 2))
+    assert one()
+    assert two()
+
+
+def test_a_library_may_be_a_file_or_a_module(tmp_path: Path) -> None:
+    (tmp_path / "lib.py").write_text("WHERE = __file__\n")
+    code = CodeRef(
+        method="main",
+        text="def main(): return lib.WHERE, js.dumps([1])\n",
+        imports={"lib": "app:lib", "js": "app:js"},
+        libraries={
+            "app:lib": LibraryRef(path=str(tmp_path / "lib.py")),
+            "app:js": LibraryRef(module="json"),
+        },
+    )
+    assert loader.load(code, "app:l")() == (str(tmp_path / "lib.py"), "[1]")
+
+
+@pytest.mark.parametrize(
+    ("library", "words"),
+    [
+        (LibraryRef(text="1/0", origin="b.yaml:9"), "b.yaml:9 raised ZeroDivisionError"),
+        (LibraryRef(text="def x(:", origin="b.yaml:9"), "SyntaxError in b.yaml, line 9"),
+        (LibraryRef(path="/nowhere/lib.py"), "there is no source file /nowhere/lib.py"),
+        (LibraryRef(text="", imports={"x": "app:x"}, origin="b.yaml:9"), "imports app:x, which is"),
+        (LibraryRef(module="json", imports={"x": "app:x"}), "cannot have 'imports'"),
+    ],
+)
+def test_a_library_that_cannot_be_loaded_leaves_nothing(library: LibraryRef, words: str) -> None:
+    code = CodeRef(
+        method="main",
+        text="def main(): ...",
+        imports={"first": "app:first", "bad": "app:bad"},
+        libraries={"app:first": TEXTS, "app:bad": library},
+    )
+    with pytest.raises((Invalid, NotFound), match=words):
+        loader.load(code, "app:m/7")
+    assert not [name for name in sys.modules if name.endswith("/7")]
+
+
+def test_an_actor_tells_the_line_of_its_library_in_the_document(root: FakeRoot) -> None:
+    library = LibraryRef(text="def fail():\n    raise ValueError('bad')\n", origin="lib.yaml:30")
+    code = CodeRef(
+        method="main",
+        text="async def main():\n    lib.fail()\n",
+        origin="app.yaml:7",
+        imports={"lib": "app:lib"},
+        libraries={"app:lib": library},
+    )
+    child = root.actor("", code=code)
+    child.expect(Ready)
+    reason = child.ended()
+    assert isinstance(reason, Error)
+    assert 'File "app.yaml", line 8, in main\n    lib.fail()' in reason.traceback
+    assert 'File "lib.yaml", line 31, in fail\n    raise ValueError' in reason.traceback
+
+
+def test_an_error_of_an_actors_own_class_is_named_without_the_actors_number() -> None:
+    text = "class Rejected(Exception): ...\ndef main(): raise Rejected('no')\n"
+    with pytest.raises(Exception, match="no") as caught:
+        loader.load(CodeRef(method="main", text=text), "app:n/12")()
+    reason = judge.error_reason(caught.value)
+    assert isinstance(reason, Error)
+    assert reason.type == "app:n.Rejected"
+
+
+def test_source_code_is_in_no_package() -> None:
+    code = CodeRef(method="main", text="from . import x\ndef main(): ...")
+    with pytest.raises(Invalid, match="no known parent package"):
+        loader.load(code, "app.workers:o")
+
+
+# --- how long it takes ---------------------------------------------------------------------------
+
+
+def test_a_load_is_quick_only_after_a_quick_one_of_the_same_code() -> None:
+    code = CodeRef(method="main", text="# quick, once known\ndef main(): ...\n", origin="q.yaml:1")
+    assert not loader.is_quick(code)
+    loader.load(code, "app:p/1")
+    assert loader.is_quick(code)
+    changed = CodeRef(method="main", text="# another\ndef main(): ...\n", origin="q.yaml:1")
+    assert not loader.is_quick(changed)
+
+
+def test_a_load_whose_body_takes_its_time_is_never_quick() -> None:
+    text = (
+        "import time\nend = time.perf_counter() + 0.01\n"
+        "while time.perf_counter() < end: pass\ndef main(): ...\n"
+    )
+    code = CodeRef(method="main", text=text, origin="q.yaml:9")
+    loader.load(code, "app:q/1")
+    assert not loader.is_quick(code)
+
+
+def test_a_load_is_as_quick_as_the_slowest_of_its_libraries() -> None:
+    library = LibraryRef(text="# not seen before\n", origin="q.yaml:20")
+    code = CodeRef(method="main", text="def main(): ...\n", origin="q.yaml:30")
+    loader.load(code, "app:r/1")
+    both = CodeRef(
+        method="main",
+        text="def main(): ...\n",
+        origin="q.yaml:30",
+        imports={"a": "app:a"},
+        libraries={"app:a": library},
+    )
+    assert loader.is_quick(code)
+    assert not loader.is_quick(both)

@@ -69,3 +69,22 @@ def test_what_is_no_python_at_all_is_broken_too(source: bytes | str) -> None:
 def test_bytes_are_decoded_as_their_cookie_says() -> None:
     found = inspect("# coding: latin-1\ndef f(): return 'ä'\n".encode("latin-1"), "x.py")
     assert isinstance(found, Names)
+
+
+@pytest.mark.parametrize(
+    ("source", "names_"),
+    [
+        ("def a(): ...\nasync def b(): ...\nclass c: ...", {"a", "b", "c"}),
+        ("import a.b\nfrom x import y as z\nq = r = 1", {"a", "z", "q", "r"}),
+        ("if x:\n  import a\ntry:\n  import b\nexcept ImportError:\n  b = None", set()),
+        ("a: int\na += 1", set()),
+    ],
+)
+def test_what_is_defined_whenever_the_code_runs_is_known(source: str, names_: set[str]) -> None:
+    assert names(source).certain == names_
+
+
+@pytest.mark.parametrize("test", ["TYPE_CHECKING", "typing.TYPE_CHECKING"])
+def test_what_is_only_for_type_checkers_is_not_defined(test: str) -> None:
+    found = names(f"if {test}:\n  import a\nelse:\n  import b\n")
+    assert list(found.functions) == ["b"]
