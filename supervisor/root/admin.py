@@ -257,6 +257,7 @@ class Admin:
     async def _facts(self, id: str, limit: int) -> tuple[Fact, ...]:
         """What the disk knows, and what has not reached it yet."""
         root = self._root
+        root.chronicle.pass_on()
         await root.keeper.flush(0.2)
         stored = await asyncio.to_thread(self._stored.history, id, limit)
         known = {(fact.seq, fact.at_s) for fact in stored}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -15,6 +16,9 @@ from supervisor.root.log_lines import LogLines
 KEPT = 5000
 """Facts the root itself remembers; older ones are asked of the state environment."""
 KEPT_IN_VIEW = 50
+PASS_ON_S = 0.005
+"""Facts are passed on this much later, together: what they tell of is mostly a process that is
+being started at this very moment, and it needs the processors more than its story does."""
 ALARMS_KEPT = 10
 
 
@@ -22,29 +26,48 @@ class Chronicle:
     """Stamps facts and passes them on; never blocks.
 
     Args:
+        loop: The root's loop.
         lines: Where log lines go.
         keeper: Where history goes; it buffers while the keeper is down.
     """
 
-    def __init__(self, lines: LogLines, keeper: KeeperClient) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, lines: LogLines, keeper: KeeperClient
+    ) -> None:
+        self._loop = loop
         self._lines = lines
         self._keeper = keeper
         self._facts: deque[Fact] = deque(maxlen=KEPT)
         self._alarms: deque[Fact] = deque(maxlen=ALARMS_KEPT)
         self._seq = 0
+        self._waiting: list[Fact] = []
+        self._timer: asyncio.TimerHandle | None = None
         self.on_fact: Callable[[], None] = lambda: None
 
     def note(self, fact: Fact) -> Fact:
-        """Stamp `fact`, remember it and pass it on; return it as stamped."""
+        """Stamp `fact`, remember it and pass it on soon; return it as stamped."""
         self._seq += 1
         fact = msgspec.structs.replace(fact, seq=self._seq, at_s=time.time())
         self._facts.append(fact)
         if fact.kind is FactKind.ALARM:
             self._alarms.append(fact)
-        self._lines.write(fact)
-        self._keeper.append_facts([fact])
-        self.on_fact()
+        self._waiting.append(fact)
+        if self._timer is None:
+            self._timer = self._loop.call_later(PASS_ON_S, self.pass_on)
         return fact
+
+    def pass_on(self) -> None:
+        """Pass on what waits, now."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        facts, self._waiting = self._waiting, []
+        if not facts:
+            return
+        for fact in facts:
+            self._lines.write(fact)
+        self._keeper.append_facts(facts)
+        self.on_fact()
 
     def tell(self, kind: FactKind, text: str, *, id: str = "", os_pid: int = 0) -> None:
         """Note something that the shell knows and the tree does not."""

@@ -217,6 +217,7 @@ class Performer:
             self._root.feed(steps.Died(id, child.generation, Shutdown()))
 
     async def _stop_keeper(self, vessel: Vessel, reason: str, deadline_s: float) -> None:
+        self._root.chronicle.pass_on()
         await self._root.keeper.flush(min(FLUSH_WAIT_S, deadline_s / 2))
         self._root.fleet.send(vessel, Cancel(reason, deadline_s))
 

@@ -100,7 +100,7 @@ class Root:
         run_id = f"{int(time.time() * 1000):x}-{root_starts}"
         self.keeper = KeeperClient(run_dir, run_id, context=self.control.context)
         self.lines = LogLines()
-        self.chronicle = Chronicle(self.lines, self.keeper)
+        self.chronicle = Chronicle(self.loop, self.lines, self.keeper)
         self.forkserver = Forkserver(
             python_path=python_path,
             node=self.runtime.node,
@@ -231,6 +231,7 @@ class Root:
         self.forkserver.stop()
         await self.fleet.wait_empty(CLOSE_WAIT_S)
         self.admin.look()
+        self.chronicle.pass_on()
         self.subscribers.flush()
         self.keeper.close()
         self.control.close()
