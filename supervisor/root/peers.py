@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from supervisor.core.facts import Fact, FactKind
 from supervisor.core.spec import Dedicated, PoolActor
 from supervisor.core.view import State
 from supervisor.root.fleet import Vessel
@@ -128,7 +129,14 @@ class Peers:
 
     # --- lives and ends ---
 
-    def ready(self, id: str, generation: int) -> None:
+    def heed(self, fact: Fact) -> None:
+        """Something happened, and nothing has followed from it yet."""
+        if fact.kind is FactKind.EXITED and fact.reason is not None:
+            self._root.watches.ended(fact.id, fact.generation, fact.reason)
+        elif fact.kind is FactKind.READY:
+            self._ready(fact.id, fact.generation)
+
+    def _ready(self, id: str, generation: int) -> None:
         """A child has become READY: from now on it is found under its id."""
         root = self._root
         child = root.tree.child(id)

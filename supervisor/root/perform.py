@@ -280,7 +280,7 @@ class Performer:
     def _died(self, job: Job, reason: ExitReason, output: tuple[str, ...] = ()) -> None:
         root = self._root
         root.feed(steps.Died(job.slot, job.generation, reason, output))
-        # The tree's `EXITED` has told those who watch, but of an end that it knew of.
+        # The tree's `EXITED` has told those who watch, but only of an end that it knew of.
         root.loop.call_soon(root.watches.ended, job.slot, job.generation, reason)
 
     async def _died_with_output(self, job: Job, child: Child, reason: ExitReason) -> None:
@@ -297,10 +297,6 @@ class Performer:
     def _note(self, fact: Fact) -> None:
         root = self._root
         match fact.kind:
-            case FactKind.EXITED if fact.reason is not None:
-                root.watches.ended(fact.id, fact.generation, fact.reason)
-            case FactKind.READY:
-                root.peers.ready(fact.id, fact.generation)
             case FactKind.DECIDED:
                 root.memory.note_restart()
             case FactKind.HELD:

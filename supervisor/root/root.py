@@ -29,6 +29,7 @@ from supervisor.root.directory import Directory
 from supervisor.root.fleet import Fleet
 from supervisor.root.frames import Frames
 from supervisor.root.housekeeping import Housekeeping
+from supervisor.root.jobs import source_paths
 from supervisor.root.log_lines import LogLines
 from supervisor.root.memory import Memory
 from supervisor.root.peers import Peers
@@ -105,6 +106,7 @@ class Root:
             python_path=python_path,
             node=self.runtime.node,
             preload=self.runtime.preload,
+            sources=source_paths(spec),
             search_path=str(source if source.is_dir() else source.parent),
             temp_dir=run_dir,
             stderr_path=Path(self.runtime.log_dir) / "wippy.forkserver.log",
@@ -162,7 +164,14 @@ class Root:
             self.alarm(f"internal error at {event!r}: {error!r}; see the node's log")
 
     def _perform(self, actions: Sequence[steps.Action]) -> None:
-        """Do first, tell afterwards: a replacement does not wait for its story to be written."""
+        """Do first, tell afterwards: a replacement does not wait for its story to be written.
+
+        But who watches an end is told before a replacement exists, and who has become READY is
+        found before those who need it are started.
+        """
+        for action in actions:
+            if isinstance(action, steps.Note):
+                self.peers.heed(action.fact)
         try:
             for action in actions:
                 if not isinstance(action, steps.Note):
