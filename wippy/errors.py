@@ -94,9 +94,17 @@ class Cancelled(WippyError):
 
 
 class Exited(WippyError):
-    """The process that was to answer ended first; the message says why."""
+    """The process that was to answer ended first; the message says why.
+
+    Attributes:
+        reason: The exit reason as data (`wippy.core.reasons`), if it is known here.
+    """
 
     kind = "exited"
+
+    def __init__(self, message: str, reason: object = None) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class Internal(WippyError):

@@ -21,6 +21,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import ormsgpack
 
 from wippy.errors import Invalid
@@ -81,6 +82,18 @@ def decode_extension(code: int, data: memoryview) -> Any:
     except (ValueError, ArithmeticError) as error:
         raise Invalid(f"a malformed extension of type {code}: {error}") from error
     raise Invalid(f"an unknown extension of type {code}")
+
+
+def restore(value: Any) -> Any:
+    """Return decoded data with our extensions as what they mean, where a decoder of the control
+    socket has left them as they are."""
+    if isinstance(value, msgspec.msgpack.Ext):
+        return decode_extension(value.code, memoryview(value.data))
+    if isinstance(value, list | tuple):
+        return [restore(item) for item in value]
+    if isinstance(value, dict):
+        return {key: restore(item) for key, item in value.items()}
+    return value
 
 
 def extend(value: Any) -> ormsgpack.Ext:

@@ -17,6 +17,7 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass
 from typing import Any
 
+from wippy.core import payload
 from wippy.core.ids import Pid
 from wippy.core.messages import (
     ActorJob,
@@ -35,13 +36,16 @@ from wippy.runtime.context import (
     ActorContext,
     Event,
     EventKind,
+    ExitSignal,
     NotNeededSignal,
     current_actor,
     set_only_actor,
 )
 from wippy.runtime.control import Control
 from wippy.runtime.loader import Entry
+from wippy.runtime.local import LocalActor
 from wippy.runtime.output import complain
+from wippy.runtime.plane import Plane
 
 KILL_TURNS = 20
 """How often a killed task is cancelled, once a turn of the loop: each `except` or `finally` that
@@ -50,10 +54,12 @@ awaits costs one, and what swallows more than these does not mean to end."""
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an actor ended; `not_needed` is no failure, and has no reason to speak of."""
+    """How an actor ended; `not_needed` is no failure, and has no reason to speak of. `value` is
+    what it returned."""
 
     reason: ExitReason
     not_needed: bool = False
+    value: Any = None
 
 
 class Actor:
@@ -73,6 +79,7 @@ class Actor:
         self._is_asked = False
         self._is_killed = False
         self._escaped: BaseException | None = None
+        self._ordered: ExitReason | None = None
         self._task: asyncio.Task[Outcome] | None = None
 
     async def run(self, on_ready: Callable[[], None]) -> Outcome:
@@ -83,6 +90,8 @@ class Actor:
         if self._is_asked:
             # Asked to stop before there was anything to cancel.
             self._ask()
+        if self._ordered is not None:
+            self._task.cancel()
         await asyncio.wait([self._task])
         if self._task.cancelled():
             self._discard_body()
@@ -108,6 +117,13 @@ class Actor:
     def end_with(self, error: BaseException) -> None:
         """End because `error` (a `sys.exit`) left a task that the actor had started."""
         self._escaped = error
+        if self._task is not None:
+            self._task.cancel()
+
+    def end_for(self, reason: ExitReason) -> None:
+        """End for `reason`: that of a linked actor. A thread goes on until it returns."""
+        if self._ordered is None:
+            self._ordered = reason
         if self._task is not None:
             self._task.cancel()
 
@@ -143,16 +159,18 @@ class Actor:
         """The actor boundary: nothing that user code raises goes further."""
         try:
             on_ready()
-            await self._body
+            value = await self._body
         except asyncio.CancelledError as error:
-            if self._is_asked or self._escaped is not None:
+            if self._is_asked or self._escaped is not None or self._ordered is not None:
                 return Outcome(self._end_of_cancelled())
             return self._failed(error)
         except NotNeededSignal:
             return Outcome(Normal(), not_needed=True)
+        except ExitSignal as signal:
+            value = signal.value
         except BaseException as error:  # noqa: BLE001  # the actor boundary
             return self._failed(error)
-        return Outcome(self._end_of_obedient())
+        return Outcome(self._end_of_obedient(), value=value)
 
     def _failed(self, error: BaseException) -> Outcome:
         judge.report(error)
@@ -161,6 +179,8 @@ class Actor:
         return Outcome(reason if is_abnormal(reason) else self._end_of_obedient())
 
     def _end_of_obedient(self) -> ExitReason:
+        if self._ordered is not None:
+            return self._ordered
         if self._is_killed:
             return Killed()
         return Shutdown() if self._is_asked else Normal()
@@ -254,11 +274,18 @@ def _name_of(entry: Entry) -> str:
 
 
 class DedicatedActor:
-    """The life of a process with one actor."""
+    """The life of a process with one actor.
 
-    def __init__(self, job: ActorJob, control: Control) -> None:
+    Args:
+        job: What to be.
+        control: The way to the root.
+        plane: The messages; None where it takes no part.
+    """
+
+    def __init__(self, job: ActorJob, control: Control, plane: Plane | None = None) -> None:
         self._job = job
         self._control = control
+        self._plane = plane
         self._actor: Actor | None = None
 
     def escaped(self, error: BaseException) -> None:
@@ -270,34 +297,71 @@ class DedicatedActor:
     async def run(self) -> int:
         """Live; return the exit status."""
         job = self._job
-        pid = Pid(job.node, job.slot, job.generation)
-        context = ActorContext(pid=pid, service=job.slot, process=job.process)
+        context = self._context()
         set_only_actor(context)
         Heart(
-            self._control, job.generation, interval_s=job.heartbeat_s, count_actors=lambda: 1
+            self._control,
+            job.generation,
+            interval_s=job.heartbeat_s,
+            count_actors=lambda: 1,
+            plane=self._plane,
         ).start()
+        outcome = await self._life(context)
+        if self._plane is not None and context.local is not None:
+            await self._plane.farewell(context.local, outcome.reason, outcome.value)
+        self._control.send(last_words(outcome, job.generation))
+        return judge.status_of(outcome.reason)
+
+    async def _life(self, context: ActorContext) -> Outcome:
+        job = self._job
         try:
-            self._actor = Actor(context, loader.load(job.code, job.process), job.args)
+            entry = loader.load(job.code, job.process)
+            self._actor = Actor(context, entry, tuple(payload.restore(job.args)))
         except NotNeededSignal:
-            return self._end(Outcome(Normal(), not_needed=True))
+            return Outcome(Normal(), not_needed=True)
         except Exception as error:  # noqa: BLE001  # the actor boundary: loading is user code too
             judge.report(error.__cause__ or error)
-            return self._end(Outcome(judge.start_failure(error)))
+            return Outcome(judge.start_failure(error))
         self._control.set_handler(self._told)
-        return self._end(await self._actor.run(self._say_ready))
+        return await self._actor.run(self._say_ready)
+
+    def _context(self) -> ActorContext:
+        job, plane = self._job, self._plane
+        pid = Pid(job.node, job.slot, job.generation)
+        context = ActorContext(pid=pid, service=job.slot, process=job.process)
+        if plane is None:
+            return context
+        local = LocalActor(
+            0, str(pid), context.events, end=self._end_for, cancel=self._cancel, kill=self._kill
+        )
+        local.values.update(payload.restore(job.context))
+        context.plane, context.local = plane, local
+        plane.add(local)
+        if job.parent:
+            parent = Pid.parse(job.parent)
+            peer = plane.peer(parent.slot, parent.generation)
+            plane.bonds.spawned(local, peer, parent.actor, is_linked=job.is_linked)
+        return context
+
+    def _end_for(self, reason: ExitReason) -> None:
+        if self._actor is not None:
+            self._actor.end_for(reason)
+
+    def _cancel(self, reason: str, deadline_s: float) -> None:
+        if self._actor is not None:
+            self._actor.cancel(reason, deadline_s)
+
+    def _kill(self) -> None:
+        self._end_for(Killed())
 
     def _say_ready(self) -> None:
         self._control.send(Ready(self._job.generation))
 
     def _told(self, message: ToProcess) -> None:
-        if isinstance(message, Cancel) and self._actor is not None:
-            self._actor.cancel(message.reason, message.deadline_s)
-        elif not isinstance(message, Cancel):
+        if isinstance(message, Cancel):
+            self._cancel(message.reason, message.deadline_s)
+        elif self._plane is None or not self._plane.told(message):
             complain(f"a {type(message).__name__} frame is not for a process of one actor")
-
-    def _end(self, outcome: Outcome) -> int:
-        self._control.send(last_words(outcome, self._job.generation))
-        return judge.status_of(outcome.reason)
 
 
 def last_words(outcome: Outcome, generation: int) -> FromProcess:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from wippy.core.messages import Beat
 from wippy.runtime.control import Control
 from wippy.runtime.output import dropped_bytes
+from wippy.runtime.plane import Plane
 
 
 class Heart:
@@ -18,6 +19,7 @@ class Heart:
         generation: Of the child.
         interval_s: Seconds between beats; 0 sends none.
         count_actors: Says how many actors live here.
+        plane: Its messages are counted too; None where there is none.
     """
 
     def __init__(
@@ -27,7 +29,9 @@ class Heart:
         *,
         interval_s: float,
         count_actors: Callable[[], int],
+        plane: Plane | None = None,
     ) -> None:
+        self._plane = plane
         self._control = control
         self._generation = generation
         self._interval_s = interval_s
@@ -44,12 +48,17 @@ class Heart:
 
     def _beat(self, due_s: float) -> None:
         now_s = self._loop.time()
+        plane = self._plane
         self._control.send(
             Beat(
                 generation=self._generation,
                 lag_s=max(0.0, now_s - due_s),
                 actors=self._count_actors(),
+                inbox=0 if plane is None else plane.waiting(),
+                sent=0 if plane is None else plane.sent,
+                received=0 if plane is None else plane.received,
                 output_dropped=dropped_bytes(),
+                dead_letters={} if plane is None else dict(plane.dead_letters),
             )
         )
         # From now, not from when it was due: after a pause there is one beat, not a burst.

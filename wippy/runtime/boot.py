@@ -22,6 +22,7 @@ import setproctitle
 from multiprocess import forkserver, resource_tracker
 
 from wippy.core import messages
+from wippy.core.ids import Pid, socket_name
 from wippy.core.messages import (
     ActorJob,
     Assign,
@@ -39,8 +40,11 @@ from wippy.errors import WippyError
 from wippy.runtime import freshness, judge, os_limits, output, watchdog
 from wippy.runtime.actor import DedicatedActor
 from wippy.runtime.control import Control
+from wippy.runtime.directory import Directory
 from wippy.runtime.exec_program import ForeignProgram
+from wippy.runtime.plane import Plane
 from wippy.runtime.rehearsal import rehearse
+from wippy.runtime.sockets import PullSocket
 from wippy.runtime.system import SystemProcess
 from wippy.runtime.worker import Worker
 
@@ -79,6 +83,8 @@ class Life:
         self._birth = birth
         self._parent_sentinel = parent_sentinel
         self._role: Role | None = None
+        self._pull: PullSocket | None = None
+        self._plane: Plane | None = None
         self._is_orphan = False
         self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self._loop)
@@ -138,6 +144,8 @@ class Life:
             return 0
         try:
             stale = _settle_in(job)
+            if stale is None:
+                self._bind(job)
         except WippyError as error:
             output.complain(str(error))
             self._control.send(Ended(job.generation, judge.start_failure(error)))
@@ -148,8 +156,34 @@ class Life:
         self._role = self._role_for(job)
         return await self._role.run()
 
+    def _bind(self, job: Job) -> None:
+        """Be reachable for messages before any user code runs. A spare is bound already, under
+        a name of its own, and only takes another."""
+        born, is_actor = self._birth, isinstance(job, ActorJob | WorkerJob)
+        if self._pull is not None and not is_actor:
+            self._pull.close()
+        if not born.message_dir or not is_actor:
+            return
+        name = socket_name(job.slot, job.generation)
+        if self._pull is None:
+            self._pull = PullSocket(self._control.context, born.message_dir, name)
+        else:
+            self._pull.rename(name)
+        self._plane = Plane(
+            self._loop,
+            self._control,
+            self._control.context,
+            self._pull,
+            pid=Pid(job.node, job.slot, job.generation),
+            message_dir=born.message_dir,
+            directory=Directory(os.path.dirname(born.message_dir)),
+        )
+
     async def _assignment(self) -> Job | None:
         """Wait for the job of a spare; None if it is not needed any more."""
+        if self._birth.message_dir:
+            name = f"spare-{os.getpid()}"
+            self._pull = PullSocket(self._control.context, self._birth.message_dir, name)
         await rehearse()
         while True:
             match await self._control.next_message():
@@ -163,9 +197,9 @@ class Life:
     def _role_for(self, job: Job) -> Role:
         match job:
             case ActorJob():
-                return DedicatedActor(job, self._control)
+                return DedicatedActor(job, self._control, self._plane)
             case WorkerJob():
-                return Worker(job, self._control)
+                return Worker(job, self._control, self._plane)
             case SystemJob():
                 return SystemProcess(job, self._control)
             case ExecJob():
@@ -176,6 +210,10 @@ class Life:
         self._cancel_leftovers()
         atexit._run_exitfuncs()
         output.flush()
+        if self._plane is not None:
+            self._plane.close()
+        elif self._pull is not None:
+            self._pull.close()
         self._control.close()
         if self._is_orphan:
             watchdog.kill_own_group()

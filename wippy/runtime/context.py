@@ -10,9 +10,15 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from wippy.core.ids import Pid
+from wippy.core.reasons import ExitReason
 from wippy.errors import Invalid
+
+if TYPE_CHECKING:
+    from wippy.runtime.local import LocalActor
+    from wippy.runtime.plane import Plane
 
 MAX_EVENTS = 1000
 """Events that wait unread; past it the oldest is dropped, since the newest decides what to do."""
@@ -22,6 +28,9 @@ class EventKind(enum.StrEnum):
     """What an event is about."""
 
     CANCEL = "cancel"
+    EXIT = "exit"
+    LINK_DOWN = "link_down"
+    NAME_TAKEN = "name_taken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +40,19 @@ class Event:
     Attributes:
         kind: What it is about.
         reason: Why, in words.
-        deadline: Monotonic time by which it must be done, seconds: the clock of `time.monotonic()`
-            and of `asyncio.timeout_at()`.
+        deadline: CANCEL: monotonic time by which it must be done, seconds: the clock of
+            `time.monotonic()` and of `asyncio.timeout_at()`.
+        sender: EXIT, LINK_DOWN: pid of the actor that has ended. NAME_TAKEN: who has the name.
+        exit: EXIT, LINK_DOWN: why it ended.
+        value: EXIT: what it returned, if it ended normally with data.
     """
 
     kind: EventKind
     reason: str
     deadline: float
+    sender: str = ""
+    exit: ExitReason | None = None
+    value: Any = None
 
     @property
     def left_s(self) -> float:
@@ -104,6 +119,8 @@ class ActorContext:
         process: Entry id of its code.
         events: Its events.
         reads_events: Whether it asked for its events, and so wants CANCEL as one of them.
+        plane: The messages of its process; None where it takes no part (a rehearsal, a test).
+        local: The actor as the plane sees it; None likewise.
     """
 
     pid: Pid
@@ -111,6 +128,17 @@ class ActorContext:
     process: str
     events: EventChannel = field(default_factory=EventChannel)
     reads_events: bool = False
+    plane: Plane | None = None
+    local: LocalActor | None = None
+
+
+class ExitSignal(BaseException):
+    """Leaves the entry function of an actor that ends itself with `value`; no `Exception`, so that
+    a broad `except` of user code does not swallow it."""
+
+    def __init__(self, value: object) -> None:
+        super().__init__()
+        self.value = value
 
 
 class NotNeededSignal(BaseException):

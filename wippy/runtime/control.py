@@ -77,6 +77,17 @@ class Control:
         self._fd = self._option(zmq.FD)
         self._loop.add_reader(self._fd, self._drain)
 
+    @property
+    def context(self) -> zmq.Context[zmq.Socket[bytes]]:
+        """ZeroMQ's context, for the process's other sockets; they must be closed before this one.
+
+        Raises:
+            Invalid: Not connected.
+        """
+        if self._context is None:
+            raise Invalid("the control socket is not connected")
+        return self._context
+
     def read_pipe(self, fd: int) -> None:
         """Take one message from the pipe `fd` too: who waits for it is woken by the root itself,
         not by ZeroMQ's threads. The descriptor stays open."""

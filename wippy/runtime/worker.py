@@ -7,10 +7,13 @@ thread of its own, and code is loaded in a thread too, since a module may wait f
 from __future__ import annotations
 
 import asyncio
+import functools
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Any, assert_never
 
+from wippy.core import payload
 from wippy.core.ids import Pid
+from wippy.core.mailbox import Delivery
 from wippy.core.messages import (
     ActorEnded,
     ActorReady,
@@ -24,37 +27,65 @@ from wippy.core.messages import (
     NameFreed,
     NameTaken,
     Ready,
+    RegisterName,
     StartActor,
     Told,
     ToProcess,
     WorkerJob,
 )
-from wippy.core.reasons import Killed, Normal, Shutdown, StartFailed
+from wippy.core.reasons import ExitReason, Killed, Normal, Shutdown, StartFailed
+from wippy.core.wire import SpawnActor
 from wippy.runtime import judge, loader
 from wippy.runtime.actor import Actor, Outcome, run_in_thread
 from wippy.runtime.beat import Heart
+from wippy.runtime.codes import Codes
 from wippy.runtime.context import ActorContext, NotNeededSignal, current_actor
 from wippy.runtime.control import Control
+from wippy.runtime.local import LocalActor
 from wippy.runtime.output import ActorLog, complain, printing_to
+from wippy.runtime.peer import Peer
+from wippy.runtime.plane import Plane
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Hosted:
-    """An actor of this worker; `actor` is None while its code is being loaded."""
+    """An actor of this worker; `actor` is None while its code is being loaded.
 
-    order: StartActor
+    Attributes:
+        order: Of the root; None for an actor that another one has spawned.
+        context: Who it is.
+        process: Entry id of its code.
+        args: Of its entry function.
+        ordered: It is to end for this reason, whatever it does.
+    """
+
+    order: StartActor | None
+    context: ActorContext
+    process: str
+    args: tuple[Any, ...]
     task: asyncio.Task[None] | None = None
     actor: Actor | None = None
     cancel: CancelActor | None = None
     is_killed: bool = False
+    ordered: ExitReason | None = None
 
 
 class Worker:
-    """The life of a worker of a pool."""
+    """The life of a worker of a pool.
 
-    def __init__(self, job: WorkerJob, control: Control) -> None:
+    Args:
+        job: What to be.
+        control: The way to the root.
+        plane: The messages; None where it takes no part.
+    """
+
+    def __init__(self, job: WorkerJob, control: Control, plane: Plane | None = None) -> None:
         self._job = job
         self._control = control
+        self._plane = plane
+        self._codes = Codes(control)
+        if plane is not None:
+            plane.on_spawn = self._spawn
         self._hosted: dict[int, _Hosted] = {}
         self._stop: asyncio.Future[Cancel] = asyncio.get_running_loop().create_future()
         self._helpers: set[asyncio.Task[None]] = set()
@@ -74,6 +105,7 @@ class Worker:
             job.generation,
             interval_s=job.heartbeat_s,
             count_actors=lambda: len(self._hosted),
+            plane=self._plane,
         ).start()
         self._control.send(Ready(job.generation))
         self._control.set_handler(self._told)
@@ -92,7 +124,11 @@ class Worker:
             case Cancel():
                 if not self._stop.done():
                     self._stop.set_result(message)
-            case Assign() | Told() | Gone() | NameTaken() | NameFreed() | Code():
+            case Code():
+                self._codes.take(message)
+            case Gone() | NameTaken() | NameFreed() if self._plane is not None:
+                self._plane.told(message)
+            case Assign() | Told() | Gone() | NameTaken() | NameFreed():
                 complain(f"a {type(message).__name__} frame is not for a worker")
             case _:
                 assert_never(message)
@@ -106,33 +142,75 @@ class Worker:
         if self._stop.done():
             self._say_ended(order, Outcome(StartFailed(detail="the worker is stopping")))
             return
-        hosted = self._hosted[order.actor] = _Hosted(order)
-        hosted.task = asyncio.create_task(self._host(hosted))
+        context = self._context(order.actor, order.child, order.process)
+        hosted = _Hosted(order, context, order.process, tuple(payload.restore(order.args)))
+        self._begin(order.actor, hosted)
 
-    async def _host(self, hosted: _Hosted) -> None:
+    def _spawn(self, peer: Peer, order: SpawnActor) -> None:
+        """Start an actor for another one: it can be sent to from now on."""
+        assert self._plane is not None
+        context = self._context(order.actor, order.process, order.process)
+        local = context.local
+        assert local is not None
+        local.values.update(order.context)
+        self._plane.bonds.spawned(local, peer, order.parent, is_linked=order.link)
+        for topic, value in order.first:
+            local.mailbox.put(Delivery(topic, f"{peer.prefix}{order.parent}", [value], 1, peer))
+        hosted = _Hosted(None, context, order.process, tuple(order.args))
+        if self._stop.done():
+            hosted.ordered = StartFailed(detail="the worker is stopping")
+        if order.name:
+            local.names.add(order.name)
+            self._plane.names[order.name] = local.pid
+            self._control.send(RegisterName(order.name, local.pid))
+        self._begin(order.actor, hosted)
+
+    def _begin(self, number: int, hosted: _Hosted) -> None:
+        self._hosted[number] = hosted
+        local = hosted.context.local
+        if local is not None:
+            local.end = functools.partial(self._end_for, number)
+            local.cancel = functools.partial(self._cancel_and_kill, number)
+            local.kill = lambda: self._kill(KillActor(number))
+        hosted.task = asyncio.create_task(self._host(number, hosted))
+
+    def _context(self, number: int, child: str, process: str) -> ActorContext:
+        pid = Pid(self._job.node, self._job.slot, self._job.generation, number)
+        context = ActorContext(pid=pid, service=child, process=process)
+        if self._plane is not None:
+            context.plane = self._plane
+            context.local = LocalActor(number, str(pid), context.events)
+            self._plane.add(context.local)
+        return context
+
+    async def _host(self, number: int, hosted: _Hosted) -> None:
         order = hosted.order
-        log = ActorLog(order.log_path) if order.log_path else None
+        log = ActorLog(order.log_path) if order is not None and order.log_path else None
         outcome = Outcome(Killed())
         try:
             with printing_to(log):
-                outcome = await self._life(hosted)
+                outcome = await self._life(number, hosted)
         finally:
             if log is not None:
                 log.close()
-            loader.unload(_module_name(order))
-            if self._hosted.pop(order.actor, None) is not None:
-                self._say_ended(order, outcome)
+            loader.unload(_module_name(hosted.process, number))
+            self._ended(number, hosted, outcome)
 
-    async def _life(self, hosted: _Hosted) -> Outcome:
-        order = hosted.order
-        pid = Pid(self._job.node, self._job.slot, self._job.generation, order.actor)
-        context = ActorContext(pid=pid, service=order.child, process=order.process)
+    def _ended(self, number: int, hosted: _Hosted, outcome: Outcome) -> None:
+        if self._hosted.pop(number, None) is None:
+            return
+        if hosted.context.local is not None and self._plane is not None:
+            local = hosted.context.local
+            self._plane.bonds.actor_ended(local, outcome.reason, outcome.value)
+        if hosted.order is not None:
+            self._say_ended(hosted.order, outcome)
+
+    async def _life(self, number: int, hosted: _Hosted) -> Outcome:
+        context = hosted.context
         current_actor.set(context)
         try:
-            load = run_in_thread(
-                lambda: loader.load(order.code, _module_name(order)), name=f"load {pid}"
-            )
-            hosted.actor = Actor(context, await load, order.args)
+            entry = await self._entry(number, hosted)
+            hosted.actor = Actor(context, entry, hosted.args)
         except NotNeededSignal:
             return Outcome(Normal(), not_needed=True)
         except Exception as error:  # noqa: BLE001  # the actor boundary: loading is user code too
@@ -140,12 +218,27 @@ class Worker:
             return Outcome(judge.start_failure(error))
         if hosted.is_killed:
             return Outcome(Killed())
+        if hosted.ordered is not None:
+            return Outcome(hosted.ordered)
         if hosted.cancel is not None:
             hosted.actor.cancel(hosted.cancel.reason, hosted.cancel.deadline_s)
-        return await hosted.actor.run(lambda: self._say_ready(order))
+        return await hosted.actor.run(lambda: self._say_ready(hosted.order))
 
-    def _say_ready(self, order: StartActor) -> None:
-        self._control.send(ActorReady(order.child, order.generation, order.actor))
+    async def _entry(self, number: int, hosted: _Hosted) -> loader.Entry:
+        name = _module_name(hosted.process, number)
+        if hosted.order is not None:
+            code = hosted.order.code
+        else:
+            code = await self._codes.find(hosted.process)
+        if loader.is_quick(code):
+            return loader.load(code, name)
+        work = run_in_thread(lambda: loader.load(code, name), name=f"load {hosted.context.pid}")
+        entry: loader.Entry = await work
+        return entry
+
+    def _say_ready(self, order: StartActor | None) -> None:
+        if order is not None:
+            self._control.send(ActorReady(order.child, order.generation, order.actor))
 
     def _say_ended(self, order: StartActor, outcome: Outcome) -> None:
         self._control.send(
@@ -176,6 +269,25 @@ class Worker:
             self._helpers.add(task)
             task.add_done_callback(self._helpers.discard)
 
+    def _end_for(self, number: int, reason: ExitReason) -> None:
+        """A linked actor has ended: this one does too."""
+        hosted = self._hosted.get(number)
+        if hosted is None:
+            return
+        hosted.ordered = reason
+        if hosted.actor is not None:
+            hosted.actor.end_for(reason)
+
+    def _cancel_and_kill(self, number: int, reason: str, deadline_s: float) -> None:
+        self._cancel(CancelActor(number, reason, deadline_s))
+        if (hosted := self._hosted.get(number)) is not None:
+            loop = asyncio.get_running_loop()
+            loop.call_later(deadline_s, self._kill_late, number, hosted)
+
+    def _kill_late(self, number: int, hosted: _Hosted) -> None:
+        if self._hosted.get(number) is hosted:
+            self._kill(KillActor(number))
+
     async def _kill_actor(self, actor: Actor) -> None:
         if not await actor.kill():
             complain(f"{actor.context.pid} does not end; only this worker's death will end it")
@@ -187,11 +299,10 @@ class Worker:
         tasks = [hosted.task for hosted in self._hosted.values() if hosted.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=stop.deadline_s)
-        late, self._hosted = self._hosted, {}
-        for hosted in late.values():
-            self._say_ended(hosted.order, Outcome(Killed()))
+        for number, hosted in list(self._hosted.items()):
+            self._ended(number, hosted, Outcome(Killed()))
 
 
-def _module_name(order: StartActor) -> str:
+def _module_name(process: str, number: int) -> str:
     """Each actor has a module of its own: two of one kind share no globals."""
-    return f"{order.process}/{order.actor}"
+    return f"{process}/{number}"

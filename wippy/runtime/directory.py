@@ -1,0 +1,111 @@
+"""The directory as every process reads it: LMDB, read-only, without asking anybody.
+
+A lookup is one read transaction, about two microseconds. The environment is opened once in each
+process, after the fork: LMDB's readers must not be shared over one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
+import lmdb
+import msgspec
+
+from wippy.core.directory import (
+    RUN_FOLDER,
+    TABLE,
+    Address,
+    HostAddress,
+    decode_address,
+    decode_host,
+    host_key,
+    name_key,
+    service_key,
+)
+from wippy.core.ids import Pid
+from wippy.errors import Invalid, Unavailable, WippyError
+
+MAX_READERS = 4096
+MAX_TABLES = 64
+"""Both as the writer has them (`supervisor.io.lmdb_env`)."""
+
+T = TypeVar("T")
+
+
+class Directory:
+    """Looks up services, names and pools.
+
+    Args:
+        run_dir: The node's run folder; nothing is found before there is a directory in it.
+    """
+
+    def __init__(self, run_dir: str) -> None:
+        self._folder = os.path.join(run_dir, RUN_FOLDER)
+        self._opened: tuple[lmdb.Environment, lmdb._Database] | None = None
+
+    def service(self, entry_id: str) -> Pid | None:
+        """Return where a service is, or None while it cannot be reached."""
+        return self._pid(service_key(entry_id))
+
+    def name(self, name: str) -> Pid | None:
+        """Return who has registered `name`, or None; `Invalid` if it can be no name."""
+        return self._pid(name_key(name))
+
+    def host(self, entry_id: str) -> HostAddress | None:
+        """Return the workers of a pool, or None where it has none (or is no pool)."""
+        return self._row(host_key(entry_id), decode_host)
+
+    def close(self) -> None:
+        """Close it."""
+        if self._opened is not None:
+            self._opened[0].close()
+            self._opened = None
+
+    def _pid(self, key: bytes) -> Pid | None:
+        address: Address | None = self._row(key, decode_address)
+        return None if address is None else Pid.parse(address.pid)
+
+    def _row(self, key: bytes, decode: Callable[[bytes], T]) -> T | None:
+        try:
+            opened = self._opened or self._open()
+            row = None if opened is None else _read(opened, key)
+            return None if row is None else decode(row)
+        except (lmdb.Error, OSError) as error:
+            raise _explained(error, self._folder) from error
+        except msgspec.DecodeError as error:
+            raise Invalid(
+                f"the directory in {self._folder} has a row that is none: {error}"
+            ) from error
+
+    def _open(self) -> tuple[lmdb.Environment, lmdb._Database] | None:
+        if not os.path.exists(os.path.join(self._folder, "data.mdb")):
+            return None
+        env = lmdb.open(
+            self._folder,
+            readonly=True,
+            create=False,
+            max_dbs=MAX_TABLES,
+            max_readers=MAX_READERS,
+        )
+        try:
+            self._opened = env, env.open_db(TABLE.encode(), create=False)
+        except (lmdb.NotFoundError, lmdb.ReadonlyError):
+            env.close()
+            return None
+        return self._opened
+
+
+def _read(opened: tuple[lmdb.Environment, lmdb._Database], key: bytes) -> bytes | None:
+    env, table = opened
+    while True:
+        try:
+            with env.begin(db=table) as txn:
+                return txn.get(key)
+        except lmdb.MapResizedError:
+            env.set_mapsize(0)  # take over the size that the writer has given it
+
+
+def _explained(error: Exception, folder: str) -> WippyError:
+    return Unavailable(f"the directory in {folder} cannot be read: {error}")

@@ -1,0 +1,449 @@
+"""The message plane of one process: what its actors say to others, and what comes for them.
+
+Frames go out once a turn of the loop, one for each process that something was said to. What comes
+in is given to the actors it is for; nothing that another process sends can raise out of the loop.
+It is validated, delivered, or a dead letter with a reason and a count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import zmq
+
+from wippy.core import framing, wire
+from wippy.core.ids import Pid
+from wippy.core.mailbox import Box, Delivery
+from wippy.core.messages import (
+    FromProcess,
+    Gone,
+    NameFreed,
+    NameTaken,
+    ToProcess,
+    WatchProcess,
+)
+from wippy.core.reasons import ExitReason, NoProcess
+from wippy.core.wire import Frame
+from wippy.errors import Invalid
+from wippy.runtime.bonds import Bonds
+from wippy.runtime.context import Event, EventKind
+from wippy.runtime.directory import Directory
+from wippy.runtime.local import LocalActor
+from wippy.runtime.peer import Outlet, Peer, Transport
+from wippy.runtime.post import Post
+from wippy.runtime.sockets import LINGER_MS, Loopback, PullSocket, PushSocket, endpoint
+from wippy.runtime.spawning import Spawner
+
+MAX_CONNECTIONS = 512
+"""Sockets kept open; each costs three descriptors, and a ZeroMQ context has 1,023 sockets."""
+IDLE_S = 1.0
+"""Only a connection idle for that long is dropped: what it carried has arrived, so a new one
+cannot overtake it."""
+REMEMBERED_GONE = 4096
+"""Processes known to be gone, so that late frames of theirs are dropped."""
+PRUNE_ACCOUNTS = 10_000
+"""Accounts and outlets kept; past it those that nobody uses are forgotten."""
+BARRIER = b"barrier"
+"""No frame: a process sends it to itself. One that sends it to another changes nothing there."""
+ROUNDS = 2
+BARRIER_TIMEOUT_S = 1.0
+
+
+class RootPort(Protocol):
+    """The way to the root."""
+
+    def send(self, message: FromProcess) -> None:
+        """Send a frame to the root."""
+
+
+class Plane:
+    """Used by the thread of the loop only.
+
+    Args:
+        loop: Of this process.
+        root: The way to the root.
+        context: ZeroMQ's.
+        pull: Bound for this process.
+        pid: Of its actor 0.
+        message_dir: Folder of the sockets.
+        directory: Who can be reached.
+
+    Attributes:
+        actors: The actors that live here, by number.
+        dead_letters: Messages that could not be delivered, by reason.
+        sent: Messages sent.
+        received: Messages delivered.
+        on_spawn: Starts an actor for another process: a worker's.
+        thread: Of the loop.
+        names: Names of actors here, to their pids: the directory shows them a moment later.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        root: RootPort,
+        context: zmq.Context[zmq.Socket[bytes]],
+        pull: PullSocket,
+        *,
+        pid: Pid,
+        message_dir: str,
+        directory: Directory,
+    ) -> None:
+        self.loop = loop
+        self.root = root
+        self.node, self.slot, self.generation = pid.node, pid.slot, pid.generation
+        self.thread = threading.get_ident()
+        self.actors: dict[int, LocalActor] = {}
+        self.dead_letters: Counter[str] = Counter()
+        self.sent = 0
+        self.received = 0
+        self.on_spawn: Callable[[Peer, wire.SpawnActor], None] | None = None
+        self._context = context
+        self._pull = pull
+        self._message_dir = message_dir
+        self._peers: dict[tuple[str, int], Peer] = {}
+        self._gone: dict[tuple[str, int], None] = {}
+        self._connected: set[Peer] = set()
+        self._dirty: list[Peer] = []
+        self._is_flush_due = False
+        self._woken = 0
+        self._ending: list[tuple[Gone, int]] = []
+        self._barrier_socket: PushSocket | None = None
+        self._barrier_timer: asyncio.TimerHandle | None = None
+        self.names: dict[str, str] = {}
+        self.bonds = Bonds(self)
+        self.post = Post(self, directory)
+        self.spawner = Spawner(self, self.post)
+        self._handlers: dict[type, Callable[[Peer, wire.Item], None]] = {
+            wire.Run: self._run,
+            wire.Credit: self._credit,
+            wire.Call: self._call,
+            wire.SpawnActor: self._spawn,
+            **self.bonds.handlers,
+        }
+        self.own = self.peer(pid.slot, pid.generation)
+        pull.start(loop, self.take)
+
+    # --- peers ------------------------------------------------------------------------------------
+
+    def peer(self, slot: str, generation: int) -> Peer:
+        """Return a process of this node; one that is known to be gone says so."""
+        key = (slot, generation)
+        peer = self._peers.get(key)
+        if peer is None:
+            peer = Peer(
+                slot,
+                generation,
+                prefix=f"{self.node}/{slot}.{generation}/",
+                head=framing.frame_head(generation, self.node, self.slot, self.generation),
+                schedule=self._schedule,
+                plane_sent=self._count_sent,
+                connect=self._connect,
+            )
+            if key in self._gone:
+                peer.is_gone = True
+                return peer
+            self._peers[key] = peer
+        return peer
+
+    def watch(self, peer: Peer) -> None:
+        """Be told by the root when `peer` is gone; again does nothing."""
+        if not peer.is_watched and peer is not self.own:
+            peer.is_watched = True
+            self.root.send(WatchProcess(peer.slot, peer.generation))
+
+    def outlet(self, local: LocalActor, peer: Peer, actor: int) -> Outlet:
+        """Return the way from `local` to an actor of `peer`, new or not."""
+        target = f"{peer.prefix}{actor}"
+        outlet = local.outlets.get(target)
+        if outlet is None or outlet.peer is not peer:
+            if len(peer.accounts) > PRUNE_ACCOUNTS:
+                peer.prune()
+            outlet = Outlet(peer, peer.account(actor), local.number, self.thread)
+            local.outlets[target] = outlet
+            if len(local.outlets) > PRUNE_ACCOUNTS:
+                _prune_outlets(local)
+        return outlet
+
+    def _connect(self, peer: Peer) -> Transport:
+        if peer is self.own:
+            return Loopback(self.loop, self.take)
+        self.watch(peer)
+        if len(self._connected) >= MAX_CONNECTIONS:
+            self._disconnect_longest_idle()
+        self._connected.add(peer)
+        return PushSocket(self._context, endpoint(self._message_dir, peer.slot, peer.generation))
+
+    def _disconnect_longest_idle(self) -> None:
+        self._connected = {peer for peer in self._connected if peer.is_connected}
+        idle_before_s = self.loop.time() - IDLE_S
+        idle = min(self._connected, key=lambda peer: peer.used_at_s, default=None)
+        if idle is not None and idle.used_at_s < idle_before_s:
+            idle.disconnect(linger_ms=1000)
+            self._connected.discard(idle)
+
+    # --- sending ----------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Send all that was said."""
+        self._woken = 0
+        while self._dirty:
+            dirty, self._dirty = self._dirty, []
+            now_s = self.loop.time()
+            for peer in dirty:
+                peer.used_at_s = now_s
+                peer.flush()
+
+    def about_to_wait(self) -> None:
+        """An actor is about to wait for a message. If it is the last of those that the last
+        messages woke, what was said goes out now: nobody else is to add to it in this turn."""
+        self._woken -= 1
+        if self._woken <= 0 and self._dirty:
+            self.flush()
+
+    def _schedule(self, peer: Peer) -> None:
+        self._dirty.append(peer)
+        if not self._is_flush_due:
+            self._is_flush_due = True
+            self.loop.call_soon(self._flush_turn)
+
+    def _flush_turn(self) -> None:
+        self._is_flush_due = False
+        self.flush()
+
+    def _count_sent(self, count: int) -> None:
+        self.sent += count
+
+    # --- receiving --------------------------------------------------------------------------------
+
+    def take(self, data: bytes) -> None:
+        """Take a frame: from another process, or from this one."""
+        if data == BARRIER:
+            self._passed_barrier()
+            return
+        try:
+            frame = framing.decode(data)
+        except Invalid:
+            self.dead_letters["malformed"] += 1
+            return
+        peer = self._sender_of(frame)
+        if peer is None:
+            return
+        for item in frame.items:
+            self._handlers[type(item)](peer, item)
+
+    def _sender_of(self, frame: Frame) -> Peer | None:
+        key = (frame.slot, frame.generation)
+        if frame.to_generation != self.generation:
+            self._drop(frame, "wrong generation")
+        elif frame.node != self.node or frame.generation < 1:
+            self._drop(frame, "malformed")
+        elif key in self._gone:
+            self._drop(frame, "sender is gone")
+        else:
+            return self._peers.get(key) or self.peer(*key)
+        return None
+
+    def _drop(self, frame: Frame, reason: str) -> None:
+        for item in frame.items:
+            self.dead_letters[reason] += len(item.payloads) if isinstance(item, wire.Run) else 1
+
+    def _run(self, peer: Peer, item: wire.Item) -> None:
+        assert isinstance(item, wire.Run)
+        actor = self.actors.get(item.target)
+        count = len(item.payloads)
+        if actor is None:
+            self.undeliverable(peer, item.target, count, item.cost)
+            return
+        delivery = Delivery(
+            item.topic, f"{peer.prefix}{item.sender}", item.payloads, item.cost, peer
+        )
+        box = actor.mailbox.put(delivery)
+        if box is None:
+            self.dead_letters["window ignored"] += count
+            return
+        self.received += count
+        if box.wakers:
+            self.wake(box)
+
+    def _call(self, peer: Peer, item: wire.Item) -> None:
+        assert isinstance(item, wire.Call)
+        actor = self.actors.get(item.target)
+        if actor is None:
+            self.undeliverable(peer, item.target, 1, item.cost)
+            peer.say(wire.Ended(item.sender, item.target, item.reference, NoProcess()))
+            return
+        delivery = Delivery(
+            item.topic,
+            f"{peer.prefix}{item.sender}",
+            [item.payload],
+            item.cost,
+            peer,
+            item.reference,
+        )
+        box = actor.mailbox.put(delivery)
+        if box is None:
+            self.dead_letters["window ignored"] += 1
+            return
+        self.received += 1
+        actor.note_call(peer, item.reference, item.sender)
+        self.wake(box)
+
+    def wake(self, box: Box) -> None:
+        """Wake all who wait for `box`."""
+        wakers, box.wakers = box.wakers, []
+        self._woken += len(wakers)
+        for waker in wakers:
+            waker()
+
+    def undeliverable(self, peer: Peer, target: int, count: int, cost: int) -> None:
+        """There is no such actor: count it, give the credit back, and say so."""
+        self.dead_letters["no such actor"] += count
+        peer.say(wire.Credit(target, cost))
+        peer.say(wire.Ended(wire.WORKER, target, 0, NoProcess()))
+
+    def taken(self, local: LocalActor, delivery: Delivery) -> None:
+        """`local` has taken a delivery: its sender gets the credit back, some at a time."""
+        units = local.mailbox.taken(delivery)
+        if units:
+            peer = delivery.origin
+            assert isinstance(peer, Peer)
+            peer.say(wire.Credit(local.number, units))
+
+    def _credit(self, peer: Peer, item: wire.Item) -> None:
+        assert isinstance(item, wire.Credit)
+        account = peer.accounts.get(item.target)
+        if account is None or item.units < 1:
+            return
+        account.credit = min(account.credit + item.units, wire.WINDOW_UNITS)
+        if account.waiters and account.credit > 0:
+            account.wake()
+
+    def _spawn(self, peer: Peer, item: wire.Item) -> None:
+        assert isinstance(item, wire.SpawnActor)
+        self.watch(peer)
+        if self.on_spawn is None or item.actor in self.actors:
+            self.dead_letters["no host"] += 1
+            peer.say(wire.Ended(item.parent, item.actor, wire.CHILD, NoProcess()))
+            return
+        self.on_spawn(peer, item)
+
+    def waiting(self) -> int:
+        """Return how many messages wait in the mailboxes here."""
+        return sum(local.mailbox.waiting for local in self.actors.values())
+
+    # --- the root ---------------------------------------------------------------------------------
+
+    def told(self, message: ToProcess) -> bool:
+        """Take a frame from the root; False if it is not for the plane."""
+        match message:
+            case Gone():
+                self.gone(message)
+            case NameFreed(name):
+                self.bonds.name_freed(name)
+            case NameTaken(name, pid):
+                self._name_taken(name, pid)
+            case _:
+                return False
+        return True
+
+    def _name_taken(self, name: str, holder: str) -> None:
+        own = self.names.get(name)
+        for local in self.actors.values():
+            if local.pid == own and own != holder:
+                del self.names[name]
+                local.names.discard(name)
+                text = f"the name {name!r} is that of {holder or 'nobody here'}"
+                local.events.put(Event(EventKind.NAME_TAKEN, text, 0.0, sender=holder))
+                return
+
+    # --- ends -------------------------------------------------------------------------------------
+
+    def add(self, local: LocalActor) -> None:
+        """An actor lives here from now on."""
+        self.actors[local.number] = local
+
+    def gone(self, message: Gone) -> None:
+        """The root says that a process has ended.
+
+        What it had sent before that comes first: it lies in the kernel, or in ZeroMQ's hands. A
+        frame to ourselves through the same socket comes back when ZeroMQ's thread has been round;
+        a second one, when it has taken all that was readable then.
+        """
+        self._ending.append((message, ROUNDS))
+        self._barrier()
+
+    def _barrier(self) -> None:
+        if self._barrier_socket is None:
+            own = endpoint(self._message_dir, self.slot, self.generation)
+            self._barrier_socket = PushSocket(self._context, own)
+        self._barrier_socket.send(BARRIER)
+        if self._barrier_timer is None:
+            # Whoever has removed our socket's file must not keep an end from being told.
+            self._barrier_timer = self.loop.call_later(BARRIER_TIMEOUT_S, self._bury_all)
+
+    def _passed_barrier(self) -> None:
+        ending, self._ending = self._ending, []
+        for message, rounds in ending:
+            if rounds > 1:
+                self._ending.append((message, rounds - 1))
+                self._barrier()
+            else:
+                self._bury(message)
+        if not self._ending:
+            self._end_barrier()
+
+    def _bury_all(self) -> None:
+        ending, self._ending = self._ending, []
+        self._end_barrier()
+        for message, _ in ending:
+            self._bury(message)
+
+    def _end_barrier(self) -> None:
+        if self._barrier_timer is not None:
+            self._barrier_timer.cancel()
+            self._barrier_timer = None
+
+    def _bury(self, message: Gone) -> None:
+        key = (message.slot, message.generation)
+        reason: ExitReason = NoProcess() if message.noproc else message.reason
+        self._gone[key] = None
+        if len(self._gone) > REMEMBERED_GONE:
+            del self._gone[next(iter(self._gone))]
+        peer = self._peers.pop(key, None)
+        if peer is None:
+            return
+        self._connected.discard(peer)
+        peer.bury()
+        for local in list(self.actors.values()):
+            local.mailbox.forget(peer)
+        self.bonds.process_ended(peer, reason)
+
+    async def farewell(self, local: LocalActor, reason: ExitReason, value: Any) -> None:
+        """Tell of the end of the only actor; return when it is told (its names come first)."""
+        told: asyncio.Future[None] = self.loop.create_future()
+        self.bonds.actor_ended(local, reason, value, then=lambda: told.set_result(None))
+        await told
+        self.flush()
+
+    def close(self) -> None:
+        """Send what was said and close all sockets: LINGER bounds how long that may take."""
+        self.flush()
+        self._end_barrier()
+        if self._barrier_socket is not None:
+            self._barrier_socket.close(linger_ms=0)
+        for peer in self._peers.values():
+            peer.disconnect(linger_ms=LINGER_MS)
+        self._pull.close()
+
+
+def _prune_outlets(local: LocalActor) -> None:
+    local.outlets = {
+        target: outlet
+        for target, outlet in local.outlets.items()
+        if outlet.topic is not None or outlet.account.credit < wire.WINDOW_UNITS
+    }

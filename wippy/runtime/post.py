@@ -1,0 +1,235 @@
+"""Where a message goes: pids, services by entry id, registered names; and messages that wait.
+
+A service that is being restarted is in no directory for a moment. What is sent to it meanwhile is
+held here, bounded in size and time, and goes to the new generation when it is READY.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from wippy.core import ids, wire
+from wippy.core.ids import Pid
+from wippy.core.wire import CREDIT_UNIT_BYTES, MAX_MESSAGE_BYTES, MAX_TOPIC_LENGTH, WINDOW_UNITS
+from wippy.errors import Invalid, MailboxFull, NotFound
+from wippy.runtime.directory import Directory
+from wippy.runtime.local import LocalActor
+from wippy.runtime.peer import Account, Outlet, Peer
+
+if TYPE_CHECKING:
+    from wippy.runtime.plane import Plane
+
+HOLD_S = 30.0
+"""How long messages for a service that cannot be reached are held: longer than most restarts take;
+then they are dead letters."""
+POLL_S, POLL_MAX_S = 0.005, 0.2
+"""How often the directory is asked meanwhile: at first often, then less and less."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """Messages for a service that cannot be reached."""
+
+    messages: deque[tuple[LocalActor, str, bytes]] = field(default_factory=deque)
+    units: int = 0
+    give_up_at_s: float = 0.0
+    poll_s: float = POLL_S
+    waiters: list[asyncio.Future[None]] = field(default_factory=list)
+
+
+class Post:
+    """Finds the way to a target, for all actors of one process.
+
+    Args:
+        plane: What carries the messages.
+        directory: Who can be reached.
+    """
+
+    def __init__(self, plane: Plane, directory: Directory) -> None:
+        self.directory = directory
+        self._plane = plane
+        self._held: dict[str, _Held] = {}
+
+    # --- sending ----------------------------------------------------------------------------------
+
+    def send(self, local: LocalActor, target: str, topic: str, data: bytes) -> None:
+        """Send an encoded payload to a pid, a service or a name.
+
+        Raises:
+            Invalid: Topic or target is none; the message is too large.
+            NotFound: Nobody has that name.
+            MailboxFull: The target has not taken what was sent before.
+        """
+        check_topic(topic)
+        check_size(data)
+        if target in self._held:
+            self._hold(local, target, topic, data)
+            return
+        outlet = self._outlet(local, target)
+        if outlet is None:
+            self._hold(local, target, topic, data)
+        elif outlet.peer.is_gone or outlet.account.is_absent:
+            self._plane.dead_letters["no such process"] += 1
+        else:
+            _write(outlet, topic, data)
+
+    async def ready(self, local: LocalActor, target: str) -> None:
+        """Wait until a message to `target` would not be refused for want of room."""
+        while True:
+            held = self._held.get(target)
+            outlet = None if held is not None else self._outlet(local, target)
+            if outlet is not None and is_open(outlet):
+                return
+            if outlet is None and held is None:
+                return
+            waiter: asyncio.Future[None] = self._plane.loop.create_future()
+            (held if held is not None else _account(outlet)).waiters.append(waiter)
+            self._plane.flush()
+            await waiter
+
+    # --- resolving --------------------------------------------------------------------------------
+
+    def find(self, target: str) -> tuple[Peer, int] | None:
+        """Return the process and the actor that `target` means now; None for a service that cannot
+        be reached now.
+
+        Raises:
+            Invalid: It is neither a pid, nor an entry id, nor a name.
+            NotFound: Nobody has that name, or it is an actor of another node.
+        """
+        if not isinstance(target, str):
+            raise TypeError(f"a target is a str (a pid, an entry id, a name), not {target!r:.80}")
+        pid = self._pid(target)
+        return None if pid is None else (self._plane.peer(pid.slot, pid.generation), pid.actor)
+
+    def _pid(self, target: str) -> Pid | None:
+        if "/" in target:
+            pid = Pid.parse(target)
+            if pid.node != self._plane.node:
+                raise NotFound(f"{target}: there is no connection to node {pid.node!r}")
+            return pid
+        if ":" in target:
+            ids.split_id(target)
+            return self.directory.service(target)
+        holder = self.directory.name(target)
+        if holder is None:
+            raise NotFound(f"nobody has registered the name {target!r}")
+        return holder
+
+    def _outlet(self, local: LocalActor, target: str) -> Outlet | None:
+        outlet = local.outlets.get(target)
+        if outlet is not None and not (outlet.peer.is_gone or outlet.account.is_absent):
+            return outlet
+        if outlet is not None and "/" in target:
+            return outlet
+        found = self.find(target)
+        if found is None:
+            return None
+        peer, actor = found
+        outlet = self._plane.outlet(local, peer, actor)
+        if "/" not in target:
+            if peer.is_gone or outlet.account.is_absent:
+                # The directory is a moment behind.
+                return None
+            self._watch_actor(peer, actor)
+            local.outlets[target] = outlet
+        return outlet
+
+    def _watch_actor(self, peer: Peer, actor: int) -> None:
+        """Be told when a service ends whose process goes on: this process itself watches."""
+        self._plane.watch(peer)
+        peer.say(wire.Monitor(actor, wire.WORKER, 0))
+
+    # --- holding ----------------------------------------------------------------------------------
+
+    def _hold(self, local: LocalActor, target: str, topic: str, data: bytes) -> None:
+        held = self._held.get(target)
+        if held is None:
+            held = self._held[target] = _Held(give_up_at_s=self._plane.loop.time() + HOLD_S)
+            self._plane.loop.call_later(POLL_S, self._poll, target)
+        if held.units >= WINDOW_UNITS:
+            raise MailboxFull(
+                f"{target} cannot be reached, and {held.units} KiB or messages are held for it "
+                "already; wait for it: await process.ready(id)"
+            )
+        held.messages.append((local, topic, data))
+        held.units += -(-len(data) // CREDIT_UNIT_BYTES) or 1
+
+    def _poll(self, target: str) -> None:
+        held = self._held[target]
+        found = self.find(target)
+        if found is not None and not found[0].is_gone and not found[0].account(found[1]).is_absent:
+            self._release(target)
+            return
+        if self._plane.loop.time() >= held.give_up_at_s:
+            self._plane.dead_letters["service not reached"] += len(held.messages)
+            del self._held[target]
+            _wake(held.waiters)
+            return
+        held.poll_s = min(held.poll_s * 1.5, POLL_MAX_S)
+        self._plane.loop.call_later(held.poll_s, self._poll, target)
+
+    def _release(self, target: str) -> None:
+        held = self._held.pop(target)
+        for local, topic, data in held.messages:
+            try:
+                self.send(local, target, topic, data)
+            except (MailboxFull, NotFound):
+                self._plane.dead_letters["service not reached"] += 1
+        _wake(held.waiters)
+
+
+def check_topic(topic: str) -> None:
+    """Raise `Invalid` for what is no topic of a user's; `TypeError` for what is no text."""
+    if not isinstance(topic, str):
+        raise TypeError(f"a topic is a str, not {topic!r:.80}")
+    if not topic or len(topic) > MAX_TOPIC_LENGTH:
+        raise Invalid(f"a topic has 1 to {MAX_TOPIC_LENGTH} characters, not {len(topic)}")
+    if topic[0] == "@":
+        raise Invalid(f"{topic!r}: topics that begin with '@' are the runtime's own")
+    if not topic.isprintable():
+        raise Invalid(f"{topic!r} is no topic: it must be printable")
+
+
+def check_size(data: bytes) -> None:
+    """Raise `Invalid` for a payload that is too large."""
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise Invalid(
+            f"a message of {len(data)} bytes; at most {MAX_MESSAGE_BYTES} are carried: send parts, "
+            "or the name of a file"
+        )
+
+
+def is_open(outlet: Outlet) -> bool:
+    """Say whether a message would be taken (or dropped, where nobody is there any more)."""
+    if outlet.peer.is_gone or outlet.account.is_absent:
+        return True
+    return outlet.account.credit > (len(outlet.payloads) if outlet.topic is not None else 0)
+
+
+def _write(outlet: Outlet, topic: str, data: bytes) -> None:
+    if len(data) > CREDIT_UNIT_BYTES:
+        outlet.close()
+        outlet.write_large(topic, data)
+        return
+    if outlet.topic != topic:
+        outlet.close()
+        outlet.open(topic)
+    outlet.payloads.append(data)
+    outlet.room -= 1
+    if not outlet.room:
+        outlet.close()
+
+
+def _account(outlet: Outlet | None) -> Account:
+    assert outlet is not None
+    return outlet.account
+
+
+def _wake(waiters: list[asyncio.Future[None]]) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)
