@@ -61,6 +61,17 @@ def test_a_child_made_at_run_time_starts_when_what_it_requires_is_up() -> None:
     assert child_of(stage, "app:pool#2").state is State.UP
 
 
+@pytest.mark.parametrize("end", ["normal", "SIGKILL"])
+def test_what_was_removed_is_not_waited_for_however_it_ended(end: str) -> None:
+    stage = running("job temporary\nweb requires=job")
+    stage.play("stop web")
+    stage.play("obey")
+    stage.play(f"died job {end}")
+    assert stage.tree.child("app:job") is None
+    stage.play("start web")
+    assert child_of(stage, "app:web").state is State.STARTING
+
+
 def test_an_id_is_spawned_once() -> None:
     stage = running("pool dynamic\n  pool#1")
     with pytest.raises(AlreadyExists):

@@ -159,8 +159,8 @@ class World:
         parent = self.tree.forest.children[child.spec.parent]
         for needed in child.spec.lifecycle.requires:
             other = self.tree.child(needed)
-            if other is not None and other.spec.lifecycle.restart is Restart.TEMPORARY:
-                continue  # it may have been removed, and made anew, within this step
+            if self._may_be_removed(needed):
+                continue  # and made anew within this step; what is removed is not waited for
             fine = other is None or other.state in (State.UP, State.DONE, State.IGNORED)
             assert fine, f"{id} started before {needed}, which is {other and other.state}"
         spec = self.tree.forest.supervision(parent).spec
@@ -175,6 +175,15 @@ class World:
             if spec.strategy in GROUP_STRATEGIES:
                 is_fine = is_fine and earlier.state is not State.BACKOFF
             assert is_fine, f"{id} started while {earlier.id} is {earlier.state}"
+
+    def _may_be_removed(self, id: str) -> bool:
+        """Whether it, or a supervisor above it, is temporary."""
+        while id in self.spec.children:
+            spec = self.spec.children[id]
+            if spec.lifecycle.restart is Restart.TEMPORARY:
+                return True
+            id = spec.parent
+        return False
 
     def _ask(self, id: str, generation: int, what: str) -> None:
         process = self.living.get(id)
