@@ -32,6 +32,12 @@ def test_scale_measures_a_small_and_a_large_node() -> None:
     assert [goal["text"] for goal in result["goals"]]
 
 
+def test_loading_measures_time_and_memory() -> None:
+    result = run("loading.py")
+    assert set(result["bytes"]) < set(result["us"])
+    assert min(spread["least"] for spread in result["us"].values()) > 0
+
+
 def run(name: str, *flags: str) -> dict[str, Any]:
     """Run a benchmark as briefly as it goes; return its result."""
     done = subprocess.run(
