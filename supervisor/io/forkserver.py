@@ -49,6 +49,9 @@ BACKLOG = 128
 MAX_SOCKET_PATH_BYTES = 107
 """sun_path of unix(7), less its terminating zero."""
 
+SOURCES_BYTES = 64 * 1024
+"""Half of what one variable of the environment may have (MAX_ARG_STRLEN, execve(2))."""
+
 SOCKET_NAME = "forkserver"
 
 _LISTENER_FD, _ALIVE_FD = 3, 4
@@ -77,6 +80,8 @@ class Forkserver:
         python_path: PYTHONPATH of the server: where `wippy` and `supervisor` are.
         node: Name of the node (WIPPY_NODE).
         preload: User modules to import before anything is forked (WIPPY_PRELOAD, comma-separated).
+        sources: Source files to compile ahead, none of them run (WIPPY_SOURCES, one a line); those
+            past `SOURCES_BYTES` are compiled by the forks.
         search_path: Folder that is first on the path while they are (WIPPY_PRELOAD_PATH).
         temp_dir: Folder of its socket, private and short.
         stderr_path: File that gets its stdout and stderr, appended; None keeps the own.
@@ -91,12 +96,14 @@ class Forkserver:
         search_path: str = "",
         temp_dir: Path,
         stderr_path: Path | None,
+        sources: tuple[str, ...] = (),
     ) -> None:
         self._environment = {
             "PYTHONPATH": python_path,
             "WIPPY_FORKSERVER": "1",
             "WIPPY_NODE": node,
             "WIPPY_PRELOAD": ",".join(preload),
+            "WIPPY_SOURCES": _lines_within(sources, SOURCES_BYTES),
             "WIPPY_PRELOAD_PATH": search_path,
         }
         self._address = str(temp_dir / SOCKET_NAME)
@@ -330,6 +337,14 @@ class Fork:
             self.returncode = number
         else:
             raise Internal(f"the forkserver sent a third number for pid {self.pid}: {number}")
+
+
+def _lines_within(lines: tuple[str, ...], size_bytes: int) -> str:
+    """Return as many of the lines as find room."""
+    fitting = [line for line in lines if "\n" not in line]
+    while fitting and len(os.fsencode("\n".join(fitting))) > size_bytes:
+        del fitting[len(fitting) // 2 :]
+    return "\n".join(fitting)
 
 
 def _program() -> str:

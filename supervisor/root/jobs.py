@@ -14,6 +14,7 @@ from supervisor.core.spec import (
     PoolWorker,
     RuntimeSpec,
     System,
+    TreeSpec,
 )
 from wippy.core.ids import SPAWNED_MARK
 from wippy.core.messages import (
@@ -88,6 +89,18 @@ def start_actor_for(spec: ChildSpec, launch: PoolActor, generation: int, actor: 
         code=code_ref(launch.code),
         args=launch.args,
     )
+
+
+def source_paths(spec: TreeSpec) -> tuple[str, ...]:
+    """Return the source files of all actors of the tree, each once."""
+    codes = [
+        child.launch.code
+        for child in spec.children.values()
+        if isinstance(child.launch, Dedicated | PoolActor)
+    ]
+    paths = [code.path for code in codes]
+    paths += [library.path for code in codes for library in code.libraries.values()]
+    return tuple(dict.fromkeys(path for path in paths if path))
 
 
 def log_name(child_id: str) -> str:

@@ -6,6 +6,7 @@
     WIPPY_FORKSERVER=1      this is a forkserver: take its title, preload, freeze
     WIPPY_NODE=name         for the title
     WIPPY_PRELOAD=a,b.c     user modules to import ahead
+    WIPPY_SOURCES=/a.py     source files to compile ahead, one a line
     WIPPY_PRELOAD_PATH=/x   folder that is first on the path meanwhile, as it is for the actors
 """
 
@@ -35,7 +36,8 @@ from wippy.core import messages
 from wippy.core.codec import encode
 from wippy.core.messages import DUMP_SIGNAL, Birth
 from wippy.core.newborn import Newborn
-from wippy.runtime import boot, freshness, output
+from wippy.errors import WippyError
+from wippy.runtime import boot, compiled, freshness, output
 from wippy.runtime.rehearsal import rehearse
 
 _FOR_THE_FORKS = (ast, asyncio, boot, concurrent.futures, linecache, msgspec, zmq)
@@ -69,6 +71,15 @@ def preload_user_modules(names: list[str]) -> None:
             freshness.forget(known)
 
 
+def compile_sources(paths: list[str]) -> None:
+    """Compile source files, for the forks to find; they run nothing here, and a fork compiles again
+    what has changed since."""
+    for path in paths:
+        # Whoever loads it will say what is wrong with it.
+        with contextlib.suppress(WippyError):
+            compiled.of_file(path)
+
+
 @contextlib.contextmanager
 def _first_on_path(folder: str) -> Iterator[None]:
     """Look in `folder` first; afterwards not at all, since system processes are forked too."""
@@ -87,6 +98,7 @@ def become_forkserver() -> None:
     del os.environ["WIPPY_FORKSERVER"]
     names = os.environ.pop("WIPPY_PRELOAD", "").split(",")
     folder = os.environ.pop("WIPPY_PRELOAD_PATH", "")
+    sources = os.environ.pop("WIPPY_SOURCES", "").split("\n")
     # The first call moves the environment out of the way, which the forks are then spared.
     setproctitle.setproctitle(f"wippy: forkserver [{os.environ.get('WIPPY_NODE', '')}]")
     prepare_image()
@@ -95,6 +107,7 @@ def become_forkserver() -> None:
     with _first_on_path(folder):
         preload_user_modules([name.strip() for name in names if name.strip()])
     freshness.preloaded.in_pid = os.getpid()
+    compile_sources([path for path in sources if path])
     _warm_up()
     gc.collect()
     gc.freeze()
