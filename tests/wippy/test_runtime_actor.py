@@ -158,7 +158,7 @@ def test_exception_ends_the_actor_with_type_message_and_the_lines_of_inline_code
     reason = child.ended()
     assert isinstance(reason, Error)
     assert (reason.type, reason.message) == ("app:code.Broken", "no more")
-    assert 'File "app.yaml:7", line 3, in deeper' in reason.traceback
+    assert 'File "app.yaml", line 9, in deeper' in reason.traceback
     assert "raise Broken('no more')  # here" in reason.traceback
     assert "wippy/runtime" not in reason.traceback
     assert reason.traceback in root.log()

@@ -123,7 +123,7 @@ def test_blocked_loop_sends_no_beat_but_writes_its_stacks(root: FakeRoot) -> Non
     child.expect(Ready)
     root.wait_logged("begin")
     os.kill(child.pid, DUMP_SIGNAL)
-    assert 'File "app.yaml:7", line 4 in main' in root.wait_logged("in main")
+    assert 'File "app.yaml", line 10 in main' in root.wait_logged("in main")
     os.kill(child.pid, signal.SIGKILL)
     assert child.status() == -signal.SIGKILL
 

@@ -59,7 +59,7 @@ def test_crash_of_the_interpreter_leaves_its_stack_in_the_log(root: FakeRoot) ->
         )
     )
     assert child.status() == -signal.SIGSEGV
-    assert 'File "app.yaml:7", line 3 in main' in root.log()
+    assert 'File "app.yaml", line 9 in main' in root.log()
 
 
 def test_log_is_appended_to_and_what_children_write_is_in_it(root: FakeRoot) -> None:

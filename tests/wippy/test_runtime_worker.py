@@ -126,7 +126,7 @@ def test_code_that_cannot_be_loaded_fails_that_start_alone(root: FakeRoot) -> No
     start(child, 1, "def main(:\n")
     reason = child.expect(ActorEnded).reason
     assert isinstance(reason, StartFailed)
-    assert "SyntaxError in app.yaml:7, line 1" in reason.detail
+    assert "SyntaxError in app.yaml, line 7" in reason.detail
     start(child, 1, "async def main(): pass\n", "too", "many")
     reason = child.expect(ActorEnded).reason
     assert isinstance(reason, StartFailed)
