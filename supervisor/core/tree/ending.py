@@ -377,7 +377,20 @@ def _final_code(forest: Forest, reason: ExitReason) -> int:
             is_essential = leaf is not None and leaf.spec.lifecycle.essential
             return exit_code(reason) if is_essential else GAVE_UP_CODE
         case _:
-            return START_FAILED_CODE
+            return exit_code(reason) if _is_of_essential(forest, reason) else START_FAILED_CODE
+
+
+def _is_of_essential(forest: Forest, reason: ExitReason) -> bool:
+    """Say whether the chain of a failed start begins with the end of an essential child."""
+    essential = [
+        c.exits[-1] for c in forest.children.values() if c.spec.lifecycle.essential and c.exits
+    ]
+    while True:
+        if any(end is reason for end in essential):
+            return True
+        if not isinstance(reason, StartFailed) or reason.cause is None:
+            return False
+        reason = reason.cause
 
 
 def _leaf(chain: GaveUp) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from supervisor.core import steps
 from supervisor.core.facts import FactKind
 from supervisor.core.lifecycle import GOING_DOWN, Input, Intent
-from supervisor.core.spec import ROOT_ID, SYSTEM_ID, Strategy
+from supervisor.core.spec import ROOT_ID, SYSTEM_ID, Strategy, SupervisorSpec
 from supervisor.core.tree import stopping
 from supervisor.core.tree.forest import Child, Forest
 from supervisor.core.view import State
@@ -66,11 +66,9 @@ def restart(forest: Forest, id: str) -> str:
 
 
 def spawn(forest: Forest, event: steps.Spawn) -> str:
-    """Add a child to a dynamic supervisor; return its id."""
+    """Add a child to a dynamic supervisor, or a worker to a pool; return its id."""
     supervisor = _find(forest, event.supervisor)
-    if supervisor.supervision is None or supervisor.supervision.spec.strategy is not (
-        Strategy.DYNAMIC
-    ):
+    if supervisor.supervision is None or not _takes_children(supervisor.supervision.spec):
         raise Invalid(f"{event.supervisor} is no dynamic supervisor")
     if supervisor.state not in (State.UP, State.STARTING):
         raise Unavailable(f"{event.supervisor} is {supervisor.state}")
@@ -81,6 +79,10 @@ def spawn(forest: Forest, event: steps.Spawn) -> str:
     supervisor.supervision.order.append(event.spec.id)
     forest.unsettle(supervisor)
     return event.spec.id
+
+
+def _takes_children(spec: SupervisorSpec) -> bool:
+    return spec.strategy is Strategy.DYNAMIC or spec.pool is not None
 
 
 def next_dynamic_id(forest: Forest, supervisor_id: str) -> str:
