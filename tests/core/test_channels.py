@@ -307,6 +307,55 @@ def test_a_waiter_whose_loop_closes_while_it_is_woken_takes_nothing() -> None:
     assert core.receive() == "heard"
 
 
+def test_whatever_keeps_the_promises_of_a_channel_can_be_selected() -> None:
+    class Mailbox:
+        """Receives only; what arrives goes to whoever waits, else it stays."""
+
+        sent_turn = received_turn = 0
+
+        def __init__(self) -> None:
+            self.messages: list[str] = []
+            self.waiting: list[tuple[Waiter, int]] = []
+
+        def arrive(self, message: str) -> None:
+            while self.waiting:
+                waiter, index = self.waiting.pop(0)
+                if waiter.settle(index, message, ok=True, ticket=1):
+                    return
+            self.messages.append(message)
+
+        def can_receive(self) -> bool:
+            return bool(self.messages)
+
+        def receive(self) -> Any:
+            return self.messages.pop(0)
+
+        def wait_to_receive(self, waiter: Waiter, index: int = 0) -> None:
+            self.waiting.append((waiter, index))
+
+        def withdraw(self, waiter: Waiter) -> None:
+            self.messages.insert(0, waiter.leave())
+
+        def send(self, value: Any) -> bool:
+            raise AssertionError("nobody asks")
+
+        def can_send(self) -> bool:
+            raise AssertionError("nobody asks")
+
+        def wait_to_send(self, waiter: Waiter, index: int = 0) -> None:
+            raise AssertionError("nobody asks")
+
+    mailbox, core = Mailbox(), ChannelCore(1)
+    cases = [Case(core, False), Case(mailbox, False)]
+    waiter = Someone((None, None))
+    assert select_now(cases) is None
+    wait_for_any(cases, waiter)
+    mailbox.arrive("message")
+    assert waiter.outcome() == (1, "message", True)
+    cases[waiter.index].core.withdraw(waiter)
+    assert select_now(cases) == (1, "message", True)
+
+
 # --- against the model ---------------------------------------------------------------------------
 
 Outcome = tuple[int, Any, bool]

@@ -10,11 +10,34 @@ decides (`wippy.core.channels`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
-from wippy.core.channels import NOTHING, ChannelCore, Closed, Waiter
+from wippy.core.channels import NOTHING, Closed, Waiter
+
+
+class Selectable(Protocol):
+    """What a case is about: a `ChannelCore`, or anything else that keeps its promises.
+
+    A mailbox, for instance, gives its `case_receive()` with itself as `core`: `wait_to_receive`
+    keeps the waiter, and an arriving message goes to `waiter.settle(index, message, ok=True,
+    ticket=n)` first, n > 0 and growing; `withdraw` takes the message back to the front. All of it
+    is called under the shell's lock, and `settle` must be.
+    """
+
+    sent_turn: int
+    received_turn: int
+
+    def send(self, value: Any) -> bool:
+        """See `ChannelCore`, here and below."""
+
+    def can_send(self) -> bool: ...
+    def receive(self) -> Any: ...
+    def can_receive(self) -> bool: ...
+    def wait_to_send(self, waiter: Waiter, index: int = 0) -> None: ...
+    def wait_to_receive(self, waiter: Waiter, index: int = 0) -> None: ...
+    def withdraw(self, waiter: Waiter) -> None: ...
 
 
 class Case(msgspec.Struct, frozen=True, eq=False):
@@ -27,7 +50,7 @@ class Case(msgspec.Struct, frozen=True, eq=False):
         channel: Whose core it is; only handed through.
     """
 
-    core: ChannelCore
+    core: Selectable
     is_send: bool
     value: Any = None
     channel: Any = None
