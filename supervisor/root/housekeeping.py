@@ -69,6 +69,7 @@ class Housekeeping:
         root = self._root
         self._timer = root.loop.call_later(ROUND_S, self._round)
         self._rounds += 1
+        root.growth.round()
         if root.subscribers.is_watched or self._rounds % UNLIMITED_EVERY == 1:
             self.sample()
             root.memory.clear_stale_readers()

@@ -33,6 +33,7 @@ PEER_FRAMES = (
     messages.UnregisterName,
     messages.EndProcess,
     messages.WantCode,
+    messages.WantWorker,
 )
 
 
@@ -61,6 +62,8 @@ class Peers:
                 root.spawns.end(frame)
             case messages.WantCode(process):
                 self._send(peer, root.spawns.answer_code(process))
+            case messages.WantWorker(host):
+                root.growth.want(peer, host)
             case _:
                 raise Invalid(f"{type(frame).__name__} is not for the root now")
 
@@ -165,6 +168,7 @@ class Peers:
         """An OS process has ended: see to what is left of it."""
         root = self._root
         root.watches.watcher_ended(vessel.routing_id)
+        root.growth.forget(vessel.routing_id)
         try:
             root.message_folder.remove(job.slot, job.generation)
         except WippyError as error:
@@ -173,3 +177,4 @@ class Peers:
     def host_changed(self, host: str) -> None:
         """The workers of a pool, or what they carry, have changed."""
         self._root.directory.put_host(host, self._root.pools.workers(host))
+        self._root.growth.changed(host)

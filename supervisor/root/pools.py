@@ -64,6 +64,7 @@ class Pools:
         pool = self._pools.setdefault(launch.host, Pool())
         pool.waiting.append((spec, launch, generation))
         self._seat_waiting(pool)
+        self._on_change(launch.host)
 
     def worker_ready(self, host: str, worker: Vessel) -> None:
         """A worker takes actors from now on."""
@@ -98,6 +99,10 @@ class Pools:
             for worker in pool.workers
             if worker.job is not None
         )
+
+    def is_awaited(self, host: str) -> bool:
+        """Say whether a supervised actor waits for a worker of a pool."""
+        return bool(self._pools.get(host, Pool()).waiting)
 
     def load(self, worker: Vessel) -> int:
         """Return how many actors live in a worker, as far as is known."""

@@ -28,6 +28,7 @@ from supervisor.root.control import ControlSocket
 from supervisor.root.directory import Directory
 from supervisor.root.fleet import Fleet
 from supervisor.root.frames import Frames
+from supervisor.root.growth import Growth
 from supervisor.root.housekeeping import Housekeeping
 from supervisor.root.jobs import source_paths
 from supervisor.root.log_lines import LogLines
@@ -127,6 +128,7 @@ class Root:
         self.watches = Watches(self.control.send_process)
         self.peers = Peers(self)
         self.spawns = Spawns(self)
+        self.growth = Growth(self)
         self.pools = Pools(self.fleet, self._seated, self.peers.host_changed)
         self.probing = Probing(self)
         self.frames = Frames(self)

@@ -338,6 +338,13 @@ class WantCode(msgspec.Struct, frozen=True, tag="want_code"):
     process: str
 
 
+class WantWorker(msgspec.Struct, frozen=True, tag="want_worker"):
+    """The directory shows no worker of the pool `host`: start one if it may have one. Answered
+    with `HostReady`."""
+
+    host: str
+
+
 FromProcess = (
     Hello
     | Ready
@@ -355,6 +362,7 @@ FromProcess = (
     | UnregisterName
     | EndProcess
     | WantCode
+    | WantWorker
 )
 
 # --- root to process -----------------------------------------------------------------------------
@@ -445,6 +453,13 @@ class Code(msgspec.Struct, frozen=True, tag="code"):
     error: str = ""
 
 
+class HostReady(msgspec.Struct, frozen=True, tag="host_ready"):
+    """The directory shows a worker of `host` now; or why it will not, in `error`."""
+
+    host: str
+    error: str = ""
+
+
 ToProcess = (
     Assign
     | StartActor
@@ -456,6 +471,7 @@ ToProcess = (
     | NameTaken
     | NameFreed
     | Code
+    | HostReady
 )
 
 from_process: FrameDecoder[FromProcess] = FrameDecoder(FromProcess)

@@ -23,6 +23,7 @@ from wippy.core.messages import (
     Code,
     Ended,
     Gone,
+    HostReady,
     KillActor,
     NameFreed,
     NameTaken,
@@ -128,7 +129,7 @@ class Worker:
                 self._codes.take(message)
             case Gone() | NameTaken() | NameFreed() if self._plane is not None:
                 self._plane.told(message)
-            case Assign() | Told() | Gone() | NameTaken() | NameFreed():
+            case Assign() | Told() | Gone() | NameTaken() | NameFreed() | HostReady():
                 complain(f"a {type(message).__name__} frame is not for a worker")
             case _:
                 assert_never(message)
