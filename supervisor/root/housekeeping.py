@@ -70,6 +70,7 @@ class Housekeeping:
         self._timer = root.loop.call_later(ROUND_S, self._round)
         self._rounds += 1
         root.growth.round()
+        root.stalls.round()
         if root.subscribers.is_watched or self._rounds % UNLIMITED_EVERY == 1:
             self.sample()
             root.memory.clear_stale_readers()

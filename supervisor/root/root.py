@@ -38,6 +38,7 @@ from supervisor.root.perform import Performer
 from supervisor.root.pools import Pools, Seat
 from supervisor.root.probing import Probing
 from supervisor.root.spawns import Spawns
+from supervisor.root.stalls import Stalls
 from supervisor.root.subscribers import Subscribers
 from supervisor.root.views import Views
 from supervisor.root.watches import Watches
@@ -139,6 +140,7 @@ class Root:
         )
         self.chronicle.on_fact = self.subscribers.wake
         self.admin = Admin(self)
+        self.stalls = Stalls(self)
         self.housekeeping = Housekeeping(self)
 
     # --- the loop ---

@@ -125,6 +125,7 @@ class Views:
             actors = root.pools.actors_of(one.id)
         return msgspec.structs.replace(
             one,
+            detail=one.detail or root.stalls.detail(one.id),
             cpu_percent=figures.cpu_percent if figures is not None else None,
             memory_bytes=figures.memory_bytes if figures is not None else None,
             actors=actors,
