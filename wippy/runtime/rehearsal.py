@@ -7,13 +7,23 @@ forkserver rehearses once for all forks, a spare once more for its own pages, wh
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+import zmq
+
 from wippy.core import messages
 from wippy.core.codec import encode
 from wippy.core.ids import Pid
-from wippy.core.messages import ActorJob, Assign, CodeRef, OsLimits
+from wippy.core.messages import ActorJob, Assign, CodeRef, FromProcess, OsLimits
 from wippy.runtime import freshness, loader, os_limits
 from wippy.runtime.actor import Actor
 from wippy.runtime.context import ActorContext
+from wippy.runtime.directory import Directory
+from wippy.runtime.local import LocalActor
+from wippy.runtime.plane import Plane
+from wippy.runtime.sockets import PullSocket
 
 _NAME = "wippy.rehearsal:actor"
 _TEXT = "import asyncio\n\nasync def main(word):\n    await asyncio.sleep(0)\n"
@@ -27,10 +37,43 @@ async def rehearse() -> None:
     job = order.job
     freshness.find_stale()
     os_limits.apply(OsLimits())
-    context = ActorContext(Pid(job.node, job.slot, job.generation), job.slot, job.process)
+    pid = Pid(job.node, job.slot, job.generation)
+    context = ActorContext(pid, job.slot, job.process)
+    context.plane, context.local = _plane(pid), LocalActor(0, str(pid), context.events)
+    context.plane.add(context.local)
     actor = Actor(context, loader.load(job.code, job.process), job.args)
     await actor.run(_do_nothing)
     loader.unload(job.process)
+
+
+def _plane(pid: Pid) -> Plane:
+    """Return a plane that is connected to nobody."""
+    return Plane(
+        asyncio.get_running_loop(),
+        _Nobody(),
+        _NO_CONTEXT,
+        _Unbound(),
+        pid=pid,
+        message_dir="",
+        directory=Directory(""),
+    )
+
+
+class _Nobody:
+    def send(self, message: FromProcess) -> None:
+        """Nobody is told."""
+
+
+class _Unbound(PullSocket):
+    def __init__(self) -> None:
+        """Nothing comes."""
+
+    def start(self, loop: asyncio.AbstractEventLoop, take: Callable[[bytes], None]) -> None:
+        """Nothing ever comes."""
+
+
+_NO_CONTEXT = cast("zmq.Context[zmq.Socket[bytes]]", None)
+"""A forkserver must have none: its threads would not survive the fork. Nothing connects."""
 
 
 def _job() -> ActorJob:
