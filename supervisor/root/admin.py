@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 WHY_FACTS = 200
 WHY_LINES = 20
 MAX_HISTORY = 10_000
+ANSWER_S = 0.05
+"""Time for an answer to leave through ZeroMQ's thread before the root kills itself."""
 MAX_WAITING = 1000
 """Commands that may wait to come true."""
 
@@ -174,7 +176,8 @@ class Admin:
         elif pid == self._root.performer.server_pid:
             self._root.performer.signal_server(number)
         else:
-            self._root.loop.call_soon(os.kill, pid, number)  # ourselves, or our parent
+            # Ourselves, or our parent: the answer leaves first.
+            self._root.loop.call_later(ANSWER_S, os.kill, pid, number)
         return Done(f"sent {name} to pid {pid} ({id or 'node'})", id)
 
     def _pid_of(self, target: str) -> tuple[int, str]:

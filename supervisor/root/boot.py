@@ -25,10 +25,13 @@ from supervisor.io.process_table import ProcessTable
 from supervisor.io.state_lock import StateLock
 from supervisor.io.subreaper import become_subreaper
 from supervisor.root import recovery
+from supervisor.root.control import SOCKET_NAME
 from supervisor.root.root import Root
 from wippy.errors import WippyError
 
 BLUEPRINT = "blueprint.msgpack"
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+"""Blocked by the guardian from the start, so that one that comes during recovery is not lost."""
 
 
 def main(argv: list[str]) -> int:
@@ -43,7 +46,11 @@ def main(argv: list[str]) -> int:
     except WippyError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         code = 1
-    os.write(report_fd, str(code).encode())
+    try:
+        os.write(report_fd, str(code).encode())
+    except BrokenPipeError:
+        # The guardian was killed: nobody asks for the code, and nobody else tidies up.
+        (run_dir / SOCKET_NAME).unlink(missing_ok=True)
     return code
 
 
@@ -76,8 +83,9 @@ async def _serve(
         python_path=_python_path(),
     )
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOP_SIGNALS:
         loop.add_signal_handler(number, root.shut_down, f"{number.name} received")
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (*STOP_SIGNALS, signal.SIGHUP))
     _watch_guardian(root, guardian_pid)
     if table.lost:
         root.alarm(table.lost)

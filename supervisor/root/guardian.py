@@ -112,9 +112,15 @@ class _Guardian:
             str(os.getpid()), str(self._attempt), str(lock_fd), str(report_w),
         ]  # fmt: skip
         # -P: a folder named `supervisor` where the user stands is not ours. Its own session: the
-        # terminal's ^C is for the guardian alone. Its signals are unblocked.
+        # terminal's ^C is for the guardian alone. A signal to stop waits until the root, which
+        # recovers first, can obey it.
         pid = os.posix_spawn(
-            sys.executable, arguments, os.environ, setsid=True, setsigmask=(), setsigdef=PASSED_ON
+            sys.executable,
+            arguments,
+            os.environ,
+            setsid=True,
+            setsigmask=PASSED_ON,
+            setsigdef=PASSED_ON,
         )
         os.close(report_w)
         os.set_inheritable(lock_fd, False)

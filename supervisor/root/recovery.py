@@ -42,6 +42,8 @@ class Recovered(msgspec.Struct, frozen=True):
 
     def sentence(self) -> str:
         """Return it in words."""
+        if not self.found:
+            return "nothing of the root before was left running"
         text = f"{self.found} processes of the root before were still running and have ended"
         if self.killed:
             text += f", {self.killed} of them by SIGKILL"

@@ -275,7 +275,7 @@ class Root:
                 comment=f"loaded from {self.blueprint.source}",
                 origin=self.blueprint.source,
             )
-            text = f"version {self.registry_version} from {self.blueprint.source}"
+            text = f"registry version {self.registry_version} from {self.blueprint.source}"
             self.chronicle.tell(FactKind.REGISTRY, text)
         except Exception as error:  # noqa: BLE001
             # Whatever the disk says, processes that run are worth more than a version number.

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from supervisor.root.root import Root
 
 FIGURES_MAX_AGE_S = 0.9
+OWN_LOGS = ("node.log", "wippy.forkserver.log")
+"""Logs of the runtime itself, rotated as the children's are."""
 ALARMS_KEPT_S = 300.0
 """An alarm of the past is shown for five minutes; it stays in the history."""
 
@@ -65,7 +67,8 @@ class Views:
     def log_paths(self) -> set[str]:
         """Return the log files of all children."""
         children = self._root.tree.forest.children.values()
-        return {path for child in children if (path := self.log_path(child.spec))}
+        own = {os.path.join(self._root.runtime.log_dir, name) for name in OWN_LOGS}
+        return own | {path for child in children if (path := self.log_path(child.spec))}
 
     def registry_entries(self) -> dict[str, bytes]:
         """Return the entries of the configuration as the registry stores them."""

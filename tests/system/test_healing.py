@@ -13,6 +13,7 @@ from shops import entry, files, journal, service
 
 from supervisor.core.requests import Facts, History
 from supervisor.core.view import State
+from supervisor.io.node_file import read_node_file
 
 pytestmark = pytest.mark.system
 
@@ -145,3 +146,30 @@ def test_history_survives_a_restart_of_the_runtime(node: Callable[..., RealNode]
     kinds = [fact.kind for fact in answer.facts]
     assert kinds.count("exited") >= 2
     assert "decided" in kinds
+
+
+def test_a_stop_that_comes_while_the_root_boots_is_obeyed_in_order(
+    node: Callable[..., RealNode],
+) -> None:
+    shop = node(a_bit_of_everything(), is_awaited=False)
+    assert shop.process is not None
+    while (file := read_node_file(shop.run_dir)) is None or not file.guardian_pid:
+        assert shop.process.poll() is None
+    shop.process.send_signal(signal.SIGTERM)
+    assert shop.wait_end() == 0
+    assert "died" not in shop.output()
+
+
+def test_a_root_without_a_guardian_ends_quietly_and_leaves_no_socket(
+    node: Callable[..., RealNode],
+) -> None:
+    shop = node(a_bit_of_everything())
+    view = shop.view()
+    root = os.pidfd_open(view.root_pid)
+    os.kill(view.guardian_pid, signal.SIGKILL)
+    poll = select.poll()
+    poll.register(root, select.POLLIN)
+    assert poll.poll(60_000)
+    os.close(root)
+    assert "Traceback" not in shop.output()
+    assert not (shop.run_dir / "root").exists()
