@@ -96,8 +96,7 @@ class ActorsWorld(FakeRoot):
             log_path=str(self.log_of(slot)),
             heartbeat_s=0.0,
         )
-        child = self._start(job)
-        return child
+        return self._start(job)
 
     def put_host(self, host: str, *workers: tuple[str, int, int]) -> None:
         """Say in the directory where a pool's workers are."""
