@@ -1,0 +1,71 @@
+"""The actor example under a real root: pools, dedicated processes, kills."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from fake_root import turns
+from real_node import RealNode
+
+YAML = """
+version: "1.0"
+namespace: app
+entries:
+  - {name: processes, kind: process.host, workers: 2}
+  - {name: handler, kind: process.py, source: "file://workers.py", method: handler}
+  - {name: main, kind: process.py, source: "file://workers.py", method: main}
+  - {name: worker, kind: process.service, process: handler, host: processes}
+  - {name: boss, kind: process.service, process: main}
+"""
+WORKERS = """
+from wippy import process
+
+async def handler():
+    async for message in process.inbox():
+        match message.topic:
+            case "task":
+                process.send(message.sender, "done", {"id": message.payload["id"]})
+            case "end":
+                return message.payload
+
+async def main():
+    inbox, events = process.inbox(), process.events()
+    process.send("app:worker", "task", {"id": 0})
+    print("service", (await inbox.receive()).payload, flush=True)
+    for host in ("app:processes", ""):
+        worker = process.spawn_monitored("app:handler", host)
+        process.send(worker, "task", {"id": 1})
+        done = await inbox.receive()
+        print(done.payload, done.sender == worker, flush=True)
+        process.send(worker, "end", "bye")
+        event = await events.receive()
+        print(event.kind, event.exit, event.value, flush=True)
+    worker = process.spawn_monitored("app:handler")
+    process.send(worker, "task", {"id": 2})
+    await inbox.receive()
+    process.terminate(worker)
+    event = await events.receive()
+    print(event.kind, type(event.exit).__name__, flush=True)
+    async for event in events:
+        if event.kind == process.event.CANCEL:
+            return
+"""
+
+
+@pytest.mark.system
+def test_the_actor_example_works_in_a_node(node: Callable[..., RealNode]) -> None:
+    shop = node({"app.yaml": YAML, "workers.py": WORKERS})
+    lines: list[str] = []
+    for _ in turns():
+        lines = shop.log("app:boss").splitlines()
+        if len(lines) >= 6:
+            break
+    assert lines == [
+        "service {'id': 0}",
+        "{'id': 1} True",
+        "exit Normal() bye",
+        "{'id': 1} True",
+        "exit Normal() bye",
+        "exit Killed",
+    ]
