@@ -16,6 +16,7 @@ import atexit
 import os
 import signal
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 import setproctitle
@@ -143,9 +144,7 @@ class Life:
         if job is None:
             return 0
         try:
-            stale = _settle_in(job)
-            if stale is None:
-                self._bind(job)
+            stale = _settle_in(job, self._bind)
         except WippyError as error:
             output.complain(str(error))
             self._control.send(Ended(job.generation, judge.start_failure(error)))
@@ -266,8 +265,11 @@ def _prepare_image() -> None:
     prepare_image()
 
 
-def _settle_in(job: Job) -> str | None:
+def _settle_in(job: Job, bind: Callable[[Job], None]) -> str | None:
     """Apply what the job says of the process; return the module that is stale, if one is.
+
+    What needs the rights of the runtime comes before the limits: the user of the job may have
+    none on the log, or in the folder of the sockets.
 
     Raises:
         WippyError: A limit cannot be applied.
@@ -278,8 +280,8 @@ def _settle_in(job: Job) -> str | None:
             return stale
     setproctitle.setproctitle(job.title)
     if job.log_path:
-        # With the rights of the runtime: the user of the job may have none on the log.
         output.redirect(job.log_path)
+    bind(job)
     os_limits.apply(job.limits)
     return None
 
