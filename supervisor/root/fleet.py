@@ -259,6 +259,8 @@ class Fleet:
                 self._ended(vessel, Signal(signal.SIGKILL))
             else:
                 vessel.kill_when_known = True
+                # To find out, the pipe was read: the loop will not say again what came.
+                self._status_readable(vessel)
             return
         vessel.process.signal_group(signal.SIGKILL)
         vessel.process.signal(signal.SIGKILL)  # a newborn may not lead its group yet
