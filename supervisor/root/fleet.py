@@ -254,6 +254,8 @@ class Fleet:
 
     def kill(self, vessel: Vessel) -> None:
         """SIGKILL the process and its whole group."""
+        if vessel.has_ended:
+            return
         if vessel.process is None:
             if vessel.fork.withdraw():  # a forkserver that is stopped has not made it yet
                 self._ended(vessel, Signal(signal.SIGKILL))
