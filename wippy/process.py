@@ -187,9 +187,9 @@ def send(target: str, topic: str, payload: Any = None) -> None:
         outlet = local.outlets.get(target)
         if (
             outlet is not None
-            and outlet.topic == topic
             and len(data) <= _SMALL
             and get_ident() == outlet.thread
+            and (outlet.topic == topic or outlet.reopen(topic))
         ):
             outlet.payloads.append(data)
             outlet.room -= 1

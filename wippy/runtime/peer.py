@@ -105,6 +105,19 @@ class Outlet:
         self.room = credit if credit < RUN_LENGTH else RUN_LENGTH
         self.peer.opened(self)
 
+    def reopen(self, topic: str) -> bool:
+        """Open it again under the topic that it had; False if that is not the simple case."""
+        if (
+            topic != self._head_topic
+            or self.topic is not None
+            or self.peer.is_gone
+            or self.account.is_absent
+            or self.account.credit <= 0
+        ):
+            return False
+        self.open(topic)
+        return True
+
     def close(self) -> None:
         """Make a run of what there is; a closed one stays closed."""
         if self.topic is None:

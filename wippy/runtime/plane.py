@@ -126,7 +126,7 @@ class Plane:
             **self.bonds.handlers,
         }
         self.own = self.peer(pid.slot, pid.generation)
-        pull.start(loop, self.take)
+        pull.start(loop, self.take, self._taken_in)
 
     # --- peers ------------------------------------------------------------------------------------
 
@@ -204,6 +204,13 @@ class Plane:
         self._woken -= 1
         if self._woken <= 0 and self._dirty:
             self.flush()
+
+    def _taken_in(self) -> None:
+        """Frames have been read: what the actors that they woke say is sent right behind their
+        steps, without another turn of the loop for it."""
+        if self._woken > 0 and not self._is_flush_due:
+            self._is_flush_due = True
+            self.loop.call_soon(self._flush_turn)
 
     def _schedule(self, peer: Peer) -> None:
         self._dirty.append(peer)

@@ -68,7 +68,12 @@ class _Unbound(PullSocket):
     def __init__(self) -> None:
         """Nothing comes."""
 
-    def start(self, loop: asyncio.AbstractEventLoop, take: Callable[[bytes], None]) -> None:
+    def start(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        take: Callable[[bytes], None],
+        after: Callable[[], None] = lambda: None,
+    ) -> None:
         """Nothing ever comes."""
 
 
