@@ -34,6 +34,8 @@ VERBS = (
     "kill",
     "restart",
     "spawn",
+    "send",
+    "call",
     "check",
     "plan",
     "init",

@@ -88,7 +88,7 @@ class Peers:
         root, peer = self._root, vessel.routing_id
         if root.watches.is_watching(peer, slot, generation):
             return
-        if self.is_there(slot, generation):
+        if self.is_there(slot, generation) or root.clients.hold(slot, generation):
             root.watches.add(peer, slot, generation)
         elif SPAWNED_MARK in slot and generation == 1 and not root.watches.has_ended(slot, 1):
             root.watches.add(peer, slot, generation)

@@ -24,6 +24,7 @@ from supervisor.io.message_folder import MessageFolder
 from supervisor.io.process_table import ProcessTable
 from supervisor.root.admin import Admin
 from supervisor.root.chronicle import Chronicle
+from supervisor.root.clients import Clients
 from supervisor.root.control import ControlSocket
 from supervisor.root.directory import Directory
 from supervisor.root.fleet import Fleet
@@ -127,6 +128,7 @@ class Root:
         self.fleet.before_judging = self.control.drain
         self.directory = Directory(self.memory)
         self.watches = Watches(self.control.send_process)
+        self.clients = Clients(self.loop, self.watches, self.message_folder, self.alarm)
         self.peers = Peers(self)
         self.spawns = Spawns(self)
         self.growth = Growth(self)

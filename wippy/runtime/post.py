@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 from wippy.core import ids, wire
 from wippy.core.ids import Pid
-from wippy.core.wire import CREDIT_UNIT_BYTES, MAX_MESSAGE_BYTES, MAX_TOPIC_LENGTH, WINDOW_UNITS
-from wippy.errors import Invalid, MailboxFull, NotFound
+from wippy.core.outgoing import check_size as check_size
+from wippy.core.outgoing import check_topic as check_topic
+from wippy.core.wire import CREDIT_UNIT_BYTES, WINDOW_UNITS
+from wippy.errors import MailboxFull, NotFound
 from wippy.runtime.directory import Directory
 from wippy.runtime.local import LocalActor
 from wippy.runtime.peer import Account, Outlet, Peer
@@ -180,27 +182,6 @@ class Post:
             except (MailboxFull, NotFound):
                 self._plane.dead_letters["service not reached"] += 1
         _wake(held.waiters)
-
-
-def check_topic(topic: str) -> None:
-    """Raise `Invalid` for what is no topic of a user's; `TypeError` for what is no text."""
-    if not isinstance(topic, str):
-        raise TypeError(f"a topic is a str, not {topic!r:.80}")
-    if not topic or len(topic) > MAX_TOPIC_LENGTH:
-        raise Invalid(f"a topic has 1 to {MAX_TOPIC_LENGTH} characters, not {len(topic)}")
-    if topic[0] == "@":
-        raise Invalid(f"{topic!r}: topics that begin with '@' are the runtime's own")
-    if not topic.isprintable():
-        raise Invalid(f"{topic!r} is no topic: it must be printable")
-
-
-def check_size(data: bytes) -> None:
-    """Raise `Invalid` for a payload that is too large."""
-    if len(data) > MAX_MESSAGE_BYTES:
-        raise Invalid(
-            f"a message of {len(data)} bytes; at most {MAX_MESSAGE_BYTES} are carried: send parts, "
-            "or the name of a file"
-        )
 
 
 def is_open(outlet: Outlet) -> bool:
