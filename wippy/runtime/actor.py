@@ -29,7 +29,7 @@ from wippy.core.messages import (
     ToProcess,
 )
 from wippy.core.reasons import ExitReason, Killed, Normal, Shutdown, is_abnormal
-from wippy.errors import Invalid
+from wippy.errors import Cancelled, Invalid
 from wippy.runtime import judge, loader
 from wippy.runtime.beat import Heart
 from wippy.runtime.context import (
@@ -39,6 +39,7 @@ from wippy.runtime.context import (
     ExitSignal,
     NotNeededSignal,
     current_actor,
+    find_current,
     set_only_actor,
 )
 from wippy.runtime.control import Control
@@ -160,7 +161,7 @@ class Actor:
         try:
             on_ready()
             value = await self._body
-        except asyncio.CancelledError as error:
+        except (asyncio.CancelledError, Cancelled) as error:
             if self._is_asked or self._escaped is not None or self._ordered is not None:
                 return Outcome(self._end_of_cancelled())
             return self._failed(error)
@@ -244,7 +245,8 @@ async def _outlast(
         try:
             await asyncio.shield(done)
         except asyncio.CancelledError:
-            continue
+            if (context := find_current()) is not None:
+                context.interrupt()
     return done.result()
 
 

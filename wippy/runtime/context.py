@@ -17,6 +17,7 @@ from wippy.core.reasons import ExitReason
 from wippy.errors import Invalid
 
 if TYPE_CHECKING:
+    from wippy.runtime.channels import Channel
     from wippy.runtime.local import LocalActor
     from wippy.runtime.plane import Plane
 
@@ -121,6 +122,8 @@ class ActorContext:
         reads_events: Whether it asked for its events, and so wants CANCEL as one of them.
         plane: The messages of its process; None where it takes no part (a rehearsal, a test).
         local: The actor as the plane sees it; None likewise.
+        is_interrupted: Its thread was asked to end, and is to wait for nothing any more.
+        interruption: Closed when that happens; None until some thread of it waits.
     """
 
     pid: Pid
@@ -130,6 +133,15 @@ class ActorContext:
     reads_events: bool = False
     plane: Plane | None = None
     local: LocalActor | None = None
+    is_interrupted: bool = False
+    interruption: Channel[None] | None = None
+
+    def interrupt(self) -> None:
+        """End what the threads of this actor wait for (`wippy.sync`), now and from now on."""
+        # In this order: who sees no flag has made its channel before this looks for one.
+        self.is_interrupted = True
+        if self.interruption is not None:
+            self.interruption.close()
 
 
 class ExitSignal(BaseException):

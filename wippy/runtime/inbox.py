@@ -87,6 +87,10 @@ class Inbox:
                 return message
             self._wait_in_thread()
 
+    def take_in_thread(self) -> Message | None:
+        """Return the next message if there is one, without waiting; in a thread of its own."""
+        return self._next(self._take_in_thread)
+
     def _next(self, take_one: Callable[[], bool]) -> Message | None:
         box = self._box
         while True:

@@ -1,0 +1,312 @@
+"""The blocking twins of what is awaited, for actors that are a plain `def`.
+
+from wippy import process, sync
+
+def main(shop):
+    price = sync.call(shop, "price", "tea", timeout="2s")
+    for message in sync.inbox():
+        process.reply(message, price)
+
+A plain `def` runs in a thread of its own beside the event loop. A twin blocks that thread only:
+its process keeps answering, and other actors in it go on. What never waits (`process.send`,
+`spawn`, `monitor`, ...) needs no twin.
+
+**A stop.** An actor that is asked to stop and does not read `process.events()`, or that is
+terminated, or ended by a link, gets `Cancelled` out of the twin it is blocked in, and out of every
+one that it calls from then on: nothing blocks any more, not even where a broad `except` swallowed
+the first. It ends as asked when `Cancelled` leaves its function; `finally` blocks run, and may
+send. One that does read `process.events()` gets CANCEL there instead, and its twins go on: it has
+said that it decides itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from contextvars import copy_context
+from typing import Any, TypeVar
+
+from wippy import process
+from wippy.core.channels import NOTHING, TIMEOUT, Closed
+from wippy.core.durations import Duration, seconds
+from wippy.core.mailbox import Message
+from wippy.core.selecting import Case
+from wippy.errors import Cancelled, Invalid, Timeout
+from wippy.runtime import inbox as awaited
+from wippy.runtime.channels import Channel
+from wippy.runtime.context import ActorContext, current, find_current
+from wippy.runtime.selecting import Selected, select_blocking
+from wippy.runtime.waiters import LOCK, refuse_to_block_loop
+
+__all__ = [
+    "Inbox",
+    "call",
+    "exec",
+    "inbox",
+    "listen",
+    "ready",
+    "receive",
+    "receive_from",
+    "select",
+    "send_to",
+    "sleep",
+    "wait",
+]
+
+T = TypeVar("T")
+
+
+# --- messages and other actors --------------------------------------------------------------------
+
+
+def call(
+    target: str, topic: str, payload: Any = None, *, timeout: Duration = process.CALL_TIMEOUT_S
+) -> Any:
+    """Send a message and wait for the reply; see `process.call`.
+
+    Raises:
+        Timeout: No reply within `timeout`.
+        NotFound, Exited, TypeError, MailboxFull, WippyError: As `process.call`.
+        Cancelled: The calling actor is to stop.
+        Invalid: As `process.call`; or called on the thread of an event loop.
+    """
+    refuse_to_block_loop("await process.call(...)")
+    return wait(process.call(target, topic, payload, timeout_s=seconds(timeout)))
+
+
+def exec(process_id: str, host: str = "", *args: Any, timeout: Duration | None = None) -> Any:
+    """Start an actor, wait for its end and return what it returned; see `process.exec`.
+
+    It is terminated where the waiting ends before it.
+
+    Raises:
+        Exited: It ended otherwise than `normal`.
+        Timeout: Not ended within `timeout`.
+        Cancelled: The calling actor is to stop.
+        Invalid: An id is none, or called on the thread of an event loop.
+    """
+    refuse_to_block_loop("await process.exec(...)")
+    timeout_s = None if timeout is None else seconds(timeout)
+    return wait(process.exec(process_id, host, *args, timeout_s=timeout_s))
+
+
+def ready(target: str) -> None:
+    """Wait until a `process.send` to `target` would not raise `MailboxFull`.
+
+    Raises:
+        Cancelled: The calling actor is to stop.
+        Invalid: Called on the thread of an event loop.
+    """
+    refuse_to_block_loop("await process.ready(...)")
+    wait(process.ready(target))
+
+
+def receive(*, timeout: Duration | None = None) -> Message:
+    """Return the next message of the inbox; see `Inbox.receive`."""
+    return inbox().receive(timeout=timeout)
+
+
+def inbox() -> Inbox:
+    """Return the calling actor's messages, but for the topics that it listens to."""
+    return Inbox(process.inbox())
+
+
+def listen(topic: str) -> Inbox:
+    """Return the calling actor's messages under `topic`; see `process.listen`."""
+    return Inbox(process.listen(topic))
+
+
+class Inbox:
+    """Messages of the calling actor, in the order in which they came.
+
+    `for message in sync.inbox()` waits for each and ends only by `break`, or by `Cancelled`.
+    """
+
+    __slots__ = ("_messages",)
+
+    def __init__(self, messages: awaited.Inbox) -> None:
+        self._messages = messages
+
+    def receive(self, *, timeout: Duration | None = None) -> Message:
+        """Wait for the next message and return it; none is lost by a time-out.
+
+        Args:
+            timeout: How long to wait; 0 only looks.
+
+        Raises:
+            Timeout: None came within `timeout`.
+            Cancelled: The calling actor is to stop.
+            Invalid: Called on the thread of an event loop.
+        """
+        refuse_to_block_loop("await process.inbox().receive()")
+        return self._next(timeout)
+
+    def __iter__(self) -> Iterator[Message]:
+        return self
+
+    def __next__(self) -> Message:
+        refuse_to_block_loop("async for message in process.inbox()")
+        return self._next(None)
+
+    def _next(self, timeout: Duration | None) -> Message:
+        _interruption(current())
+        message = self._messages.take_in_thread()
+        if message is not None:
+            # What is there already costs no turn of the loop.
+            return message
+        return wait(self._messages.receive(), timeout=timeout)
+
+
+# --- time and channels ----------------------------------------------------------------------------
+
+
+def sleep(duration: Duration) -> None:
+    """Block this thread for `duration`.
+
+    Raises:
+        Cancelled: The calling actor is to stop.
+        Invalid: `duration` is none, or called on the thread of an event loop.
+    """
+    refuse_to_block_loop("await time.sleep(...)")
+    select(timeout=max(0.0, seconds(duration)))
+
+
+def select(*cases: Case, default: Any = NOTHING, timeout: Duration | None = None) -> Selected:
+    """Let exactly one of `cases` happen: the first that can; see `channel.select`.
+
+    Raises:
+        Closed: A case sends on a channel that is closed.
+        Cancelled: The calling actor is to stop.
+        Invalid: As `channel.select`, or called on the thread of an event loop.
+    """
+    refuse_to_block_loop("await channel.select(...)")
+    context = find_current()
+    if context is None:
+        return select_blocking(*cases, default=default, timeout=timeout)
+    stop = _interruption(context)
+    if default is not NOTHING or (not cases and timeout is None):
+        # It does not wait, or is refused.
+        return select_blocking(*cases, default=default, timeout=timeout)
+    chosen = select_blocking(*cases, stop.case_receive(), timeout=timeout)
+    if chosen.index == len(cases):
+        raise _cancelled(context)
+    return chosen
+
+
+def send_to(channel: Channel[T], value: T, *, timeout: Duration | None = None) -> None:
+    """Send `value` on a channel; see `Channel.send`.
+
+    Raises:
+        Timeout: It could not be sent within `timeout`; then it never will be.
+        Closed: The channel is closed.
+        Cancelled: The calling actor is to stop.
+        Invalid: Called on the thread of an event loop.
+    """
+    refuse_to_block_loop("await ch.send(...)")
+    if select(channel.case_send(value), timeout=timeout).index == TIMEOUT:
+        raise Timeout(f"nobody received within {timeout}: {channel!r}")
+
+
+def receive_from(channel: Channel[T], *, timeout: Duration | None = None) -> T:
+    """Return the next value of a channel; see `Channel.receive`.
+
+    Raises:
+        Timeout: None came within `timeout`.
+        Closed: The channel is closed and drained.
+        Cancelled: The calling actor is to stop.
+        Invalid: Called on the thread of an event loop.
+    """
+    refuse_to_block_loop("await ch.receive()")
+    chosen = select(channel.case_receive(), timeout=timeout)
+    if chosen.index == TIMEOUT:
+        raise Timeout(f"nothing came within {timeout}: {channel!r}")
+    if not chosen.ok:
+        raise Closed("the channel was closed; nothing more will come")
+    value: T = chosen.value
+    return value
+
+
+# --- anything else --------------------------------------------------------------------------------
+
+
+def wait(work: Coroutine[Any, Any, T], *, timeout: Duration | None = None) -> T:
+    """Run `work` in the event loop of this process, block this thread until it ends, and return
+    its result: `sync.wait(process.with_options(name="tea").exec("app:brewer"))`.
+
+    Where the waiting ends first, `work` is cancelled, and has ended when this returns; a result
+    that it has by then in spite of a time-out is returned.
+
+    Raises:
+        Timeout: Not ended within `timeout`.
+        Cancelled: The calling actor is to stop.
+        Invalid: Called on the thread of an event loop, or by code that is no actor's.
+    """
+    try:
+        refuse_to_block_loop("await ...")
+        context = current()
+        stop = _interruption(context)
+        deed = _Deed(context, work)
+    except BaseException:
+        # Nobody will await it: say so to Python, or it warns.
+        work.close()
+        raise
+    deed.start()
+    chosen = select_blocking(deed.over.case_receive(), stop.case_receive(), timeout=timeout)
+    if chosen.index != 0:
+        deed.give_up()
+    if chosen.index == 1:
+        raise _cancelled(context)
+    if deed.task.cancelled():
+        if chosen.index == TIMEOUT:
+            raise Timeout(f"not done within {timeout}")
+        raise Cancelled("what was waited for was cancelled in the event loop")
+    result: T = deed.task.result()
+    return result
+
+
+class _Deed:
+    """A coroutine that a thread waits for; its task belongs to the loop.
+
+    Attributes:
+        over: Closed when the task has ended.
+        task: Set once the loop has started it.
+    """
+
+    __slots__ = ("_loop", "_work", "over", "task")
+
+    task: asyncio.Task[Any]
+
+    def __init__(self, context: ActorContext, work: Coroutine[Any, Any, Any]) -> None:
+        if context.plane is None:
+            raise Invalid("this actor cannot wait for others: its process has no run folder")
+        self._loop = context.plane.loop
+        self._work = work
+        self.over: Channel[None] = Channel()
+
+    def start(self) -> None:
+        """Have the loop begin, as this thread's actor."""
+        self._loop.call_soon_threadsafe(self._begin, context=copy_context())
+
+    def give_up(self) -> None:
+        """Cancel it, and wait for its `finally` blocks."""
+        # A turn later, so that it has had its first step: a time-out of 0 still looks.
+        self._loop.call_soon_threadsafe(lambda: self._loop.call_soon(self.task.cancel))
+        select_blocking(self.over.case_receive())
+
+    def _begin(self) -> None:
+        self.task = self._loop.create_task(self._work)
+        self.task.add_done_callback(lambda _: self.over.close())
+
+
+def _interruption(context: ActorContext) -> Channel[None]:
+    """Return the channel that is closed when the actor is to stop; raise if it is."""
+    if context.interruption is None:
+        with LOCK:
+            context.interruption = context.interruption or Channel()
+    if context.is_interrupted:
+        raise _cancelled(context)
+    return context.interruption
+
+
+def _cancelled(context: ActorContext) -> Cancelled:
+    return Cancelled(f"{context.pid} is to stop, and so waits for nothing any more")
