@@ -281,13 +281,26 @@ class DedicatedActor:
     Args:
         job: What to be.
         control: The way to the root.
-        plane: The messages; None where it takes no part.
+        tie: Ties the process to the root and to its peers; returns its plane, or None where it
+            takes no part in messages. Called once, in the loop's thread.
+        is_tied_late: Whether that waits until the first line of user code has run.
     """
 
-    def __init__(self, job: ActorJob, control: Control, plane: Plane | None = None) -> None:
+    def __init__(
+        self,
+        job: ActorJob,
+        control: Control,
+        tie: Callable[[], Plane | None],
+        *,
+        is_tied_late: bool = False,
+    ) -> None:
         self._job = job
         self._control = control
-        self._plane = plane
+        self._tie = tie
+        self._is_tied_late = is_tied_late
+        self._plane: Plane | None = None
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
         self._actor: Actor | None = None
 
     def escaped(self, error: BaseException) -> None:
@@ -299,16 +312,14 @@ class DedicatedActor:
     async def run(self) -> int:
         """Live; return the exit status."""
         job = self._job
-        context = self._context()
+        pid = Pid(job.node, job.slot, job.generation)
+        context = ActorContext(pid=pid, service=job.slot, process=job.process)
+        context.tie = lambda: self._tie_up(context)
         set_only_actor(context)
-        Heart(
-            self._control,
-            job.generation,
-            interval_s=job.heartbeat_s,
-            count_actors=lambda: 1,
-            plane=self._plane,
-        ).start()
+        if not self._is_tied_late:
+            context.tie()
         outcome = await self._life(context)
+        self._tie_up(context)
         if self._plane is not None and context.local is not None:
             await self._plane.farewell(context.local, outcome.reason, outcome.value)
         self._control.send(last_words(outcome, job.generation))
@@ -325,25 +336,48 @@ class DedicatedActor:
             judge.report(error.__cause__ or error)
             return Outcome(judge.start_failure(error))
         self._control.set_handler(self._told)
-        return await self._actor.run(self._say_ready)
+        return await self._actor.run(lambda: self._say_ready(context))
 
-    def _context(self) -> ActorContext:
-        job, plane = self._job, self._plane
-        pid = Pid(job.node, job.slot, job.generation)
-        context = ActorContext(pid=pid, service=job.slot, process=job.process)
+    def _tie_up(self, context: ActorContext) -> None:
+        """Tie the process to the others, if that has not been done; from any thread."""
+        if context.tie is None:
+            return
+        if threading.get_ident() == self._thread:
+            context.tie = None
+            self._join(context)
+        else:
+            asyncio.run_coroutine_threadsafe(self._tie_in_loop(context), self._loop).result()
+
+    async def _tie_in_loop(self, context: ActorContext) -> None:
+        self._tie_up(context)
+
+    def _join(self, context: ActorContext) -> None:
+        job = self._job
+        plane = self._plane = self._tie()
+        Heart(
+            self._control,
+            job.generation,
+            interval_s=job.heartbeat_s,
+            count_actors=lambda: 1,
+            plane=plane,
+        ).start()
         if plane is None:
-            return context
+            return
         local = LocalActor(
-            0, str(pid), context.events, end=self._end_for, cancel=self._cancel, kill=self._kill
+            0,
+            str(context.pid),
+            context.events,
+            end=self._end_for,
+            cancel=self._cancel,
+            kill=self._kill,
         )
         local.values.update(payload.restore(job.context))
-        context.plane, context.local = plane, local
+        context.join(plane, local)
         plane.add(local)
         if job.parent:
             parent = Pid.parse(job.parent)
             peer = plane.peer(parent.slot, parent.generation)
             plane.bonds.spawned(local, peer, parent.actor, is_linked=job.is_linked)
-        return context
 
     def _end_for(self, reason: ExitReason) -> None:
         if self._actor is not None:
@@ -356,8 +390,11 @@ class DedicatedActor:
     def _kill(self) -> None:
         self._end_for(Killed())
 
-    def _say_ready(self) -> None:
+    def _say_ready(self, context: ActorContext) -> None:
         self._control.send(Ready(self._job.generation))
+        if context.tie is not None:
+            # After the first step of user code, which is what somebody waits for.
+            self._loop.call_soon(self._tie_up, context)
 
     def _told(self, message: ToProcess) -> None:
         if isinstance(message, Cancel):

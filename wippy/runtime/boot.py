@@ -93,8 +93,7 @@ class Life:
 
     def run(self) -> int:
         """Say Hello, be what the job says, end; return the exit status."""
-        self._connect()
-        self._control.send(
+        self._control.greet_with(
             Hello(
                 self._birth.token,
                 os.getpid(),
@@ -102,10 +101,13 @@ class Life:
                 not_preloaded=tuple(freshness.preloaded.failed),
             )
         )
+        if not _may_be_tied_late(self._birth.job):
+            self._connect()
         watchdog.watch_root(
             self._birth.root_pid,
             orphan_timeout_s=self._birth.orphan_timeout_s,
             on_death=self._root_died,
+            at_first=self._connect,
         )
         if self._birth.job is None:
             self._control.read_pipe(self._parent_sentinel)
@@ -124,7 +126,7 @@ class Life:
     def _reconnect(self) -> None:
         # Not confirmed: a process that has given up its rights may fail to, and its exit status
         # and its log tell as well.
-        self._control.connect(self._birth.endpoint, self._birth.routing_id)
+        self._control.reconnect(self._birth.endpoint, self._birth.routing_id)
 
     def _root_died(self) -> None:
         self._is_orphan = True
@@ -143,17 +145,27 @@ class Life:
         job = self._birth.job or await self._assignment()
         if job is None:
             return 0
+        is_late = _may_be_tied_late(job)
         try:
-            stale = _settle_in(job, self._bind)
+            stale = _settle_in(job, _do_nothing if is_late else self._bind)
         except WippyError as error:
             output.complain(str(error))
+            self._connect()
             self._control.send(Ended(job.generation, judge.start_failure(error)))
             return 1
         if stale is not None:
+            self._connect()
             self._control.send(Stale(stale))
             return 0
         self._role = self._role_for(job)
         return await self._role.run()
+
+    def _tie(self, job: Job) -> Plane | None:
+        """Be connected to the root, and reachable for messages."""
+        self._connect()
+        if self._plane is None:
+            self._bind(job)
+        return self._plane
 
     def _bind(self, job: Job) -> None:
         """Be reachable for messages before any user code runs. A spare is bound already, under
@@ -196,7 +208,10 @@ class Life:
     def _role_for(self, job: Job) -> Role:
         match job:
             case ActorJob():
-                return DedicatedActor(job, self._control, self._plane)
+                is_late = _may_be_tied_late(job)
+                return DedicatedActor(
+                    job, self._control, lambda: self._tie(job), is_tied_late=is_late
+                )
             case WorkerJob():
                 return Worker(job, self._control, self._plane)
             case SystemJob():
@@ -228,6 +243,22 @@ class Life:
         except (SystemExit, KeyboardInterrupt) as error:
             # The process is ending anyway, for the reason it has given.
             judge.report(error)
+
+
+def _may_be_tied_late(job: Job | None) -> bool:
+    """Say whether user code may run before the process is connected to anybody.
+
+    Sockets, their threads and the pages that they write cost a fork as much as all the rest of its
+    start. A supervised actor needs none of them for its first line; one that somebody spawned has a
+    parent that waits for its word, and one with a user of its own could not connect later.
+    """
+    if not isinstance(job, ActorJob) or job.parent:
+        return False
+    return not (job.limits.user or job.limits.group)
+
+
+def _do_nothing(_job: Job) -> None:
+    """It is done later."""
 
 
 def _leave_family() -> None:

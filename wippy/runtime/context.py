@@ -120,10 +120,10 @@ class ActorContext:
         process: Entry id of its code.
         events: Its events.
         reads_events: Whether it asked for its events, and so wants CANCEL as one of them.
-        plane: The messages of its process; None where it takes no part (a rehearsal, a test).
-        local: The actor as the plane sees it; None likewise.
         is_interrupted: Its thread was asked to end, and is to wait for nothing any more.
         interruption: Closed when that happens; None until some thread of it waits.
+        tie: Ties the process to the others, where that is left until the first line of user code
+            has run; None where it is done.
     """
 
     pid: Pid
@@ -131,10 +131,11 @@ class ActorContext:
     process: str
     events: EventChannel = field(default_factory=EventChannel)
     reads_events: bool = False
-    plane: Plane | None = None
-    local: LocalActor | None = None
     is_interrupted: bool = False
     interruption: Channel[None] | None = None
+    tie: Callable[[], None] | None = None
+    _plane: Plane | None = None
+    _local: LocalActor | None = None
 
     def interrupt(self) -> None:
         """End what the threads of this actor wait for (`wippy.sync`), now and from now on."""
@@ -142,6 +143,24 @@ class ActorContext:
         self.is_interrupted = True
         if self.interruption is not None:
             self.interruption.close()
+
+    @property
+    def plane(self) -> Plane | None:
+        """The messages of its process; None where it takes no part (a rehearsal, a test)."""
+        if self.tie is not None:
+            self.tie()
+        return self._plane
+
+    @property
+    def local(self) -> LocalActor | None:
+        """The actor as the plane sees it; None likewise."""
+        if self.tie is not None:
+            self.tie()
+        return self._local
+
+    def join(self, plane: Plane, local: LocalActor) -> None:
+        """Take part in the messages of `plane` as `local`."""
+        self._plane, self._local = plane, local
 
 
 class ExitSignal(BaseException):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import threading
 from collections import deque
 from collections.abc import Callable
 
@@ -38,7 +39,8 @@ Handler = Callable[[ToProcess], None]
 class Control:
     """The socket, and what has come but was not handled yet.
 
-    Used by the thread of the loop only, except `inject`.
+    Used by the thread of the loop only, except `inject`, and `connect`, which a watching thread may
+    do in its place: until then, what is sent waits, the greeting first.
 
     Attributes:
         malformed: Frames that were not understood and were dropped.
@@ -54,9 +56,16 @@ class Control:
         self._pipe_fd = -1
         self._waiter: asyncio.Future[None] | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
+        self._unsent: list[FromProcess] = []
+        self._is_closed = False
+        self._connecting = threading.Lock()
+
+    def greet_with(self, message: FromProcess) -> None:
+        """Have `message` be the first frame of the connection that is not made yet."""
+        self._unsent.insert(0, message)
 
     def connect(self, endpoint: str, routing_id: bytes, *, confirm: bool = False) -> None:
-        """Connect to the root.
+        """Connect to the root, if that has not been done; any thread may.
 
         Args:
             endpoint: The root's ROUTER.
@@ -64,8 +73,18 @@ class Control:
             confirm: Wait until the connection stands, as one must before giving up the rights to
                 make it. `Unavailable` after `CONNECT_TIMEOUT_MS`.
         """
-        self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.DEALER)
+        with self._connecting:
+            if self._context is None and not self._is_closed:
+                self._make_connection(endpoint, routing_id, confirm=confirm)
+
+    def reconnect(self, endpoint: str, routing_id: bytes) -> None:
+        """Connect again after `close`."""
+        self._is_closed = False
+        self.connect(endpoint, routing_id)
+
+    def _make_connection(self, endpoint: str, routing_id: bytes, *, confirm: bool) -> None:
+        context = zmq.Context()
+        self._socket = context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.ROUTING_ID, routing_id)
         self._socket.setsockopt(zmq.LINGER, LINGER_MS)
         self._socket.setsockopt(zmq.SNDHWM, HWM_FRAMES)
@@ -75,7 +94,17 @@ class Control:
         else:
             self._socket.connect(endpoint)
         self._fd = self._option(zmq.FD)
-        self._loop.add_reader(self._fd, self._drain)
+        for message in self._unsent:
+            self._socket.send(encode(message), zmq.DONTWAIT)
+        self._unsent.clear()
+        # From here on the thread of the loop uses the socket; the lock is the fence between them.
+        self._context = context
+        self._loop.call_soon_threadsafe(self._listen)
+
+    def _listen(self) -> None:
+        if self._context is not None:
+            self._loop.add_reader(self._fd, self._drain)
+            self._drain()  # what came while nobody looked has used up the descriptor's edge
 
     @property
     def context(self) -> zmq.Context[zmq.Socket[bytes]]:
@@ -97,7 +126,7 @@ class Control:
 
     def send(self, message: FromProcess) -> None:
         """Send `message`; where there is no room it is dropped and counted."""
-        if self._context is None:
+        if self._context is None and self._keep_unsent(message):
             return
         try:
             self._socket.send(encode(message), zmq.DONTWAIT)
@@ -105,6 +134,13 @@ class Control:
             self.dropped += 1
         if self._option(zmq.EVENTS) & zmq.POLLIN:
             self._loop.call_soon(self._drain)
+
+    def _keep_unsent(self, message: FromProcess) -> bool:
+        """Keep a frame for the connection that is not made yet; False if it just has been."""
+        with self._connecting:
+            if self._context is None and not self._is_closed:
+                self._unsent.append(message)
+            return self._context is None
 
     def inject(self, message: ToProcess) -> None:
         """Handle `message` as if the root had sent it; callable from any thread."""
@@ -126,6 +162,8 @@ class Control:
 
     def close(self) -> None:
         """Send what is left, within `LINGER_MS`, and end zmq's threads; again does nothing."""
+        with self._connecting:
+            self._is_closed = True
         if self._context is None:
             return
         context, self._context = self._context, None

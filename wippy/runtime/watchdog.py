@@ -14,14 +14,24 @@ import signal
 import time
 from collections.abc import Callable
 
+AT_FIRST_MS = 20
+"""A first step of user code that takes longer must not keep the root waiting for `Ready`."""
 
-def watch_root(root_pid: int, *, orphan_timeout_s: float, on_death: Callable[[], None]) -> None:
+
+def watch_root(
+    root_pid: int,
+    *,
+    orphan_timeout_s: float,
+    on_death: Callable[[], None],
+    at_first: Callable[[], None],
+) -> None:
     """Watch the process `root_pid` for the rest of this one's life.
 
     Args:
         root_pid: Whose death ends this process. If it is gone already, so is this one.
         orphan_timeout_s: Time to end in order, seconds; then comes SIGKILL.
         on_death: Asks the loop to stop; called in the watching thread.
+        at_first: Called in the watching thread after `AT_FIRST_MS`.
     """
     try:
         pidfd = os.pidfd_open(root_pid)
@@ -30,7 +40,7 @@ def watch_root(root_pid: int, *, orphan_timeout_s: float, on_death: Callable[[],
         return
     # The low-level start does not wait for the thread's first step: this is on the way to the
     # first line of user code.
-    _thread.start_new_thread(_watch, (root_pid, pidfd, orphan_timeout_s, on_death))
+    _thread.start_new_thread(_watch, (root_pid, pidfd, orphan_timeout_s, on_death, at_first))
 
 
 def kill_own_group() -> None:
@@ -48,12 +58,18 @@ def start_time_ticks(pid: int) -> int:
 
 
 def _watch(
-    root_pid: int, pidfd: int, orphan_timeout_s: float, on_death: Callable[[], None]
+    root_pid: int,
+    pidfd: int,
+    orphan_timeout_s: float,
+    on_death: Callable[[], None],
+    at_first: Callable[[], None],
 ) -> None:
     if not _is_stranger(root_pid):
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
-        poll.poll()
+        if not poll.poll(AT_FIRST_MS):
+            at_first()
+            poll.poll()
     on_death()
     time.sleep(orphan_timeout_s)
     kill_own_group()

@@ -179,9 +179,9 @@ class Worker:
         pid = Pid(self._job.node, self._job.slot, self._job.generation, number)
         context = ActorContext(pid=pid, service=child, process=process)
         if self._plane is not None:
-            context.plane = self._plane
-            context.local = LocalActor(number, str(pid), context.events)
-            self._plane.add(context.local)
+            local = LocalActor(number, str(pid), context.events)
+            context.join(self._plane, local)
+            self._plane.add(local)
         return context
 
     async def _host(self, number: int, hosted: _Hosted) -> None:
