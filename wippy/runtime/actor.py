@@ -29,7 +29,7 @@ from wippy.core.messages import (
     ToProcess,
 )
 from wippy.core.reasons import ExitReason, Killed, Normal, Shutdown, is_abnormal
-from wippy.errors import Cancelled, Invalid
+from wippy.errors import Cancelled, Invalid, WippyError
 from wippy.runtime import judge, loader
 from wippy.runtime.beat import Heart
 from wippy.runtime.context import (
@@ -298,6 +298,7 @@ class DedicatedActor:
         self._control = control
         self._tie = tie
         self._is_tied_late = is_tied_late
+        self._is_tying = False
         self._plane: Plane | None = None
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
@@ -343,8 +344,11 @@ class DedicatedActor:
         if context.tie is None:
             return
         if threading.get_ident() == self._thread:
-            context.tie = None
-            self._join(context)
+            if not self._is_tying:
+                self._is_tying = True
+                self._join(context)
+                # Last: a thread that sees it gone finds everything in its place.
+                context.tie = None
         else:
             asyncio.run_coroutine_threadsafe(self._tie_in_loop(context), self._loop).result()
 
@@ -394,7 +398,14 @@ class DedicatedActor:
         self._control.send(Ready(self._job.generation))
         if context.tie is not None:
             # After the first step of user code, which is what somebody waits for.
-            self._loop.call_soon(self._tie_up, context)
+            self._loop.call_soon(self._tie_or_end, context)
+
+    def _tie_or_end(self, context: ActorContext) -> None:
+        try:
+            self._tie_up(context)
+        except WippyError as error:
+            complain(f"cannot take part in messages: {error}")
+            self._end_for(judge.start_failure(error))
 
     def _told(self, message: ToProcess) -> None:
         if isinstance(message, Cancel):
