@@ -144,15 +144,15 @@ class RealNode:
         self, predicate: Callable[[NodeView], bool], deadline_s: float = DEADLINE_S
     ) -> NodeView:
         """Wait until the node's view is as `predicate` wants it; return the view."""
-        end_s = time.monotonic() + deadline_s
+        end_s, begun_s = time.monotonic() + deadline_s, time.time()
         updates = self.client.subscribe(Subscribe(view_interval_s=0.05))
         view: NodeView | None = None
         update = updates.next(0.0)  # subscribe first, then look: nothing falls in between
         while True:
             if update is None:
                 view = self._view_now() or view
-            elif update.view is not None:
-                view = update.view
+            elif update.view is not None and update.view.at_s >= begun_s:
+                view = update.view  # (an older one was still under way from an earlier question)
             if view is not None and predicate(view):
                 return view
             if time.monotonic() >= end_s:
