@@ -64,9 +64,10 @@ async def _live(
         message_dir=str(folder),
         directory=Directory(str(run_dir)),
     )
-    who = ActorContext(pid, slot, slot, plane=plane)
-    who.local = LocalActor(0, str(pid), who.events)
-    plane.add(who.local)
+    who = ActorContext(pid, slot, slot)
+    local = LocalActor(0, str(pid), who.events)
+    who.join(plane, local)
+    plane.add(local)
     set_only_actor(who)
     outcome = await Actor(who, main, args).run(lambda: None)
     plane.close()
