@@ -11,10 +11,11 @@
     ├── Timeout             no answer in time; it may still have happened
     ├── Cancelled           the caller gave it up
     ├── Exited              the process that was to answer ended first
+    ├── Failed              the function that was called raised something else
     └── Internal            a bug of ours
 
-A message says what, where and what to do. Errors cross processes as `Failure` (kind, message,
-retryable), and arrive as the same class: `raise failure.to_error()`.
+A message says what, where and what to do. Errors cross processes as `Failure` and arrive as
+the same class, with the traceback of where they were raised: `raise failure.to_error()`.
 """
 
 from __future__ import annotations
@@ -30,10 +31,12 @@ class WippyError(Exception):
     Attributes:
         kind: Stable word for programs, on the wire and in `--json`.
         retryable: Whether the same call may succeed later without a change.
+        traceback: Where it was raised, as text, if that was in another process; else empty.
     """
 
     kind: ClassVar[str] = "error"
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
+    traceback: str = ""
 
 
 class Invalid(WippyError):
@@ -107,6 +110,22 @@ class Exited(WippyError):
         self.reason = reason
 
 
+class Failed(WippyError):
+    """The function that was called raised an exception of another class than these.
+
+    Attributes:
+        type: Qualified name of that class, `ValueError` or `shop.errors.Rejected`.
+        retryable: False where the retry policy names the class.
+    """
+
+    kind = "failed"
+    retryable = True
+
+    def __init__(self, message: str, type: str = "") -> None:
+        super().__init__(message)
+        self.type = type
+
+
 class Internal(WippyError):
     """A bug of ours."""
 
@@ -126,22 +145,37 @@ BY_KIND: dict[str, type[WippyError]] = {
         Timeout,
         Cancelled,
         Exited,
+        Failed,
         Internal,
     )
 }
 
 
 class Failure(msgspec.Struct, frozen=True, tag="failure"):
-    """The wire form of a `WippyError`."""
+    """The wire form of a `WippyError`.
+
+    Attributes:
+        kind: Its class.
+        message: What it says.
+        raised: Of a `Failed`: the class of what was raised.
+        traceback: Where it was raised, as text; empty where that is not told.
+    """
 
     kind: str
     message: str
+    raised: str = ""
+    traceback: str = ""
 
     @classmethod
     def of(cls, error: WippyError) -> Failure:
         """Return the wire form of `error`."""
-        return cls(kind=error.kind, message=str(error))
+        raised = error.type if isinstance(error, Failed) else ""
+        return cls(error.kind, str(error), raised, error.traceback)
 
     def to_error(self) -> WippyError:
         """Return the same class of error with the same message; an unknown kind is `Internal`."""
-        return BY_KIND.get(self.kind, Internal)(self.message)
+        error = BY_KIND.get(self.kind, Internal)(self.message)
+        error.traceback = self.traceback
+        if isinstance(error, Failed):
+            error.type = self.raised
+        return error

@@ -20,6 +20,7 @@ class Kind(enum.Enum):
     MONITOR = enum.auto()
     CALL = enum.auto()
     EXEC = enum.auto()
+    INVOKE = enum.auto()
 
 
 class Wait(NamedTuple):

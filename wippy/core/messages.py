@@ -16,7 +16,8 @@ A pool worker also gets `StartActor`, `CancelActor`, `KillActor`; it answers wit
 
 Actors of different processes speak without the root (`wippy.core.wire`); what they need it for
 goes here: `WatchProcess` and `Gone` (an OS process's end), `SpawnProcess` and `EndProcess`
-(dedicated processes), `RegisterName` and `NameTaken`, `WantCode` and `Code`.
+(dedicated processes), `RegisterName` and `NameTaken`, `WantCode` and `Code`, `WantFunction` and
+`Function`, `WantWorker` and `HostReady`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ import msgspec
 
 from wippy.core.codec import FrameDecoder
 from wippy.core.reasons import ExitReason, Lost
+from wippy.core.retry import RetryPolicy
+from wippy.errors import Failure
 
 PROTOCOL = 1
 
@@ -211,6 +214,7 @@ class Beat(msgspec.Struct, frozen=True, tag="beat"):
         generation: Of the child.
         lag_s: How late the loop ran this beat.
         actors: Actors living in the process.
+        calls: Calls of functions: the most that were under way at once since the last beat.
         inbox: Messages waiting.
         sent: Messages sent since the start.
         received: Messages received since the start.
@@ -226,6 +230,7 @@ class Beat(msgspec.Struct, frozen=True, tag="beat"):
     received: int = 0
     output_dropped: int = 0
     dead_letters: dict[str, int] = {}
+    calls: int = 0
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended"):
@@ -345,6 +350,12 @@ class WantWorker(msgspec.Struct, frozen=True, tag="want_worker"):
     host: str
 
 
+class WantFunction(msgspec.Struct, frozen=True, tag="want_function"):
+    """How is `function` called? Answered with `Function`."""
+
+    function: str
+
+
 FromProcess = (
     Hello
     | Ready
@@ -363,6 +374,7 @@ FromProcess = (
     | EndProcess
     | WantCode
     | WantWorker
+    | WantFunction
 )
 
 # --- root to process -----------------------------------------------------------------------------
@@ -460,6 +472,24 @@ class HostReady(msgspec.Struct, frozen=True, tag="host_ready"):
     error: str = ""
 
 
+class Function(msgspec.Struct, frozen=True, tag="function"):
+    """How `function` is called, or in `problem` why it cannot be.
+
+    Attributes:
+        function: Its entry id.
+        host: The pool that runs it.
+        timeout_s: Limit of one attempt, seconds; 0 is none.
+        retry: What a failed attempt is followed by.
+        problem: There is no such function; None if there is.
+    """
+
+    function: str
+    host: str = ""
+    timeout_s: float = 0.0
+    retry: RetryPolicy = RetryPolicy()
+    problem: Failure | None = None
+
+
 ToProcess = (
     Assign
     | StartActor
@@ -472,6 +502,7 @@ ToProcess = (
     | NameFreed
     | Code
     | HostReady
+    | Function
 )
 
 from_process: FrameDecoder[FromProcess] = FrameDecoder(FromProcess)

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from wippy.core.reasons import ExitReason
+from wippy.errors import Failure
 
 WIRE_VERSION = 1
 MAX_FRAME_BYTES = 8 * 2**20
@@ -163,6 +164,55 @@ class KillPeer(msgspec.Struct, frozen=True, array_like=True, tag=11):
     sender: int
 
 
+class Invoke(msgspec.Struct, frozen=True, array_like=True, tag=20):
+    """Call a function in this worker; answered with `Returned` under `reference`.
+
+    Attributes:
+        function: Entry id.
+        caller: Number of the actor that calls.
+        reference: Unique in the caller's process.
+        args: Arguments, data.
+        cost: Units that they take, at least 1.
+        context: Context values, which travel on with the calls that the function makes.
+        left_s: Seconds until the caller gives up; None: it does not.
+        depth: How many calls this one is within, from 0.
+    """
+
+    function: str
+    caller: int
+    reference: int
+    args: list[Any]
+    cost: int = 1
+    context: dict[str, Any] = {}
+    left_s: float | None = None
+    depth: int = 0
+
+
+class Returned(msgspec.Struct, frozen=True, array_like=True, tag=21):
+    """The end of the call `reference`: its value, or why there is none.
+
+    Attributes:
+        reference: Of the call.
+        value: What the function returned.
+        error: What it raised; None if it returned.
+        load: Calls under way in this worker, this one not counted.
+        is_refused: It was never begun; another worker may take it.
+    """
+
+    reference: int
+    value: Any = None
+    error: Failure | None = None
+    load: int = 0
+    is_refused: bool = False
+
+
+class CancelCall(msgspec.Struct, frozen=True, array_like=True, tag=22):
+    """The caller has given the call `reference` up; nothing is answered."""
+
+    reference: int
+    reason: str = ""
+
+
 Item = (
     Run
     | Credit
@@ -176,6 +226,9 @@ Item = (
     | Answer
     | CancelPeer
     | KillPeer
+    | Invoke
+    | Returned
+    | CancelCall
 )
 
 
