@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from conftest import Cli
+from command_runs import Cli
 from control_root import VIEW, ControlRoot
 
 from supervisor.cli.commands.doctor import examine

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Cli
+from command_runs import Cli
 from control_root import ControlRoot
 
 from supervisor.cli.exit_codes import ExitCode, code_for

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import Cli
+from command_runs import Cli
 from control_root import VIEW, ControlRoot
 
 from supervisor.cli.node import find_run_dir, nearest, run_dir_of, subtree

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from conftest import Cli
+from command_runs import Cli
 from control_root import ALL_UP, VIEW, ControlRoot
 
 from supervisor.cli.commands.status import HEADINGS, counts
