@@ -28,6 +28,7 @@ from supervisor.io.node_file import (
     write_node_file,
 )
 from supervisor.io.state_lock import StateLock
+from wippy.core import reasons
 from wippy.errors import AlreadyExists, Invalid, NotFound, PermissionDenied, Timeout, Unavailable
 
 BLUEPRINT = "blueprint.msgpack"
@@ -41,11 +42,12 @@ LOG_TAIL_LINES = 40
 
 
 class Ended(Exception):
-    """The guardian ended before the node was up; `code` is its exit code."""
+    """The guardian ended before the node was up; `code` is what the command ends with."""
 
     def __init__(self, code: int) -> None:
-        super().__init__(f"the node ended with exit code {code} while it was starting")
-        self.code = code
+        how = reasons.sentence(reasons.from_returncode(code))
+        super().__init__(f"the node, while it was starting, {how}")
+        self.code = shell_code(code)
 
 
 def prepare(blueprint: Blueprint) -> Path:
@@ -169,6 +171,11 @@ def wait_until(
         guardian.send_signal(signal.SIGTERM)
         guardian.wait()
         raise
+
+
+def shell_code(returncode: int) -> int:
+    """Return what a shell makes of a subprocess's end: 128 + n where signal n killed it."""
+    return 128 - returncode if returncode < 0 else returncode
 
 
 def log_tail(node_log: Path, offset: int) -> list[str]:

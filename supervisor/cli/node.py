@@ -91,8 +91,8 @@ def ask_about(
     try:
         return client.ask(verb, timeout_s)
     except NotFound as error:
-        if "did you mean" in str(error):
-            raise
+        if "did you mean" in str(error) or child_id.isdecimal():
+            raise  # an OS pid is no misspelt id
         raise NotFound(_unknown(child_id, get_view(client).rows)) from error
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from wippy.core import reasons
 from wippy.core.reasons import ExitReason
-from wippy.core.units import format_duration
+from wippy.core.units import counted, format_duration
 
 UNLIMITED_RESTARTS = 1_000_000
 """A supervisor that may restart this often never gives up: what it has used says nothing."""
@@ -152,5 +152,5 @@ def _decision(fact: Fact) -> str:
         parts.append(f"in {format_duration(fact.delay_s)}")
     if 0 < fact.allowed < UNLIMITED_RESTARTS:
         window = f"in {format_duration(fact.within_s)}"
-        parts.append(f"({fact.used} of {fact.allowed} restarts {window} used)")
+        parts.append(f"({fact.used} of {counted(fact.allowed, 'restart')} {window} used)")
     return " ".join(parts)

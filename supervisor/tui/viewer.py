@@ -22,6 +22,7 @@ from supervisor.tui.press import press
 from supervisor.tui.screen import difference
 from supervisor.tui.state import Leave, Model, Post, Redraw, Suspend, Tone
 from supervisor.tui.terminal import Signals, Terminal, stop_self
+from wippy.core import reasons
 from wippy.errors import NotFound, WippyError
 
 FRAME_S = 0.1
@@ -311,4 +312,11 @@ def _last_words(shown: Model, code: int) -> str:
         return f"node {node} has stopped" if shown.view else ""
     errors = [fact for fact in shown.facts if level(fact) is Level.ERROR][-5:]
     lines = [f"{fact.id or node}: {sentence(fact)}" for fact in errors]
-    return "\n".join([*lines, f"node {node} ended with exit code {code}"])
+    return "\n".join([*lines, f"node {node} {_ending(code)}"])
+
+
+def _ending(code: int) -> str:
+    """Return how the guardian ended; a negative code is the signal that killed it (subprocess)."""
+    if code < 0:
+        return f"was {reasons.sentence(reasons.Signal(-code))}"
+    return f"ended with exit code {code}"

@@ -13,7 +13,7 @@ from supervisor.tui.lines import Line, fit, styled, to_ansi, wrap
 from supervisor.tui.look import LEVEL_SIGNS, LEVEL_STYLES, clock
 from wippy.core import reasons
 from wippy.core.reasons import Error, ExitReason, GaveUp, Hung, StartFailed
-from wippy.core.units import format_duration
+from wippy.core.units import counted, format_duration
 
 MAX_FACTS = 20
 """The last lives are what someone asks for; `events` has the rest."""
@@ -73,7 +73,9 @@ def _headline(row: Row, ancestors: tuple[Row, ...], width: int) -> list[Line]:
     if row.uptime_s:
         parts.append(f"for {columns.uptime(row.uptime_s)}")
     if row.restarts:
-        parts.append(f"{row.restarts} restarts, {row.restarts_last_minute} in the last minute")
+        parts.append(
+            f"{counted(row.restarts, 'restart')}, {row.restarts_last_minute} in the last minute"
+        )
     rest = ", ".join(parts)
     first = [styled(row.id, "bold"), styled("  "), styled(word, columns.state_style(row))]
     room = width - sum(segment.cell_length for segment in first) - 2
@@ -82,7 +84,8 @@ def _headline(row: Row, ancestors: tuple[Row, ...], width: int) -> list[Line]:
     else:
         lines = [[styled(fit(f"{row.id}  {word}", width).rstrip(), "bold")]]
         lines += [[styled(piece)] for piece in _prose(rest, width)] if rest else []
-    notes = [row.detail] if row.detail else []
+    # A frozen one's detail says the same in fewer words.
+    notes = [row.detail] if row.detail and not row.is_frozen else []
     if row.caused_by:
         notes.append(f"going down because of {row.caused_by}")
     if row.is_crash_loop:

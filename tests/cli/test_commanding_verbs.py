@@ -8,13 +8,13 @@ import signal
 import sys
 
 import pytest
-from conftest import Cli
+from command_runs import Cli
 from control_root import ControlRoot
 
 from supervisor.cli.commands.kill import parse_signal, signal_name
 from supervisor.cli.commands.spawn import parse_args
 from supervisor.core.requests import Kill, Restart, Spawn, Start, Stop
-from wippy.errors import Invalid
+from wippy.errors import Invalid, NotFound
 
 
 class Terminal(io.StringIO):
@@ -66,6 +66,16 @@ def test_an_unknown_id_is_code_4_with_the_nearest(root: ControlRoot, cli: Cli) -
         code, out, err = cli(verb, "app:bd")
         assert (code, out) == (4, "")
         assert "did you mean 'app:db'?" in err
+
+
+def test_a_pid_of_elsewhere_is_said_to_be_none_of_this_node(
+    root: ControlRoot, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(verb: object) -> None:
+        raise NotFound("pid 1 is no process of this node")
+
+    monkeypatch.setattr(root, "_answer", refuse)
+    assert cli("kill", "1") == (4, "", "error: pid 1 is no process of this node\n")
 
 
 def test_on_a_terminal_what_takes_down_many_is_asked_about(

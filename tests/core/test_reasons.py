@@ -105,7 +105,7 @@ def test_the_chain_goes_from_the_top_to_the_leaf() -> None:
     outer = GaveUp("app:outer", "app:inner", 0, 10.0, (inner,))
     assert reasons.causal_chain(outer) == (
         "app:outer gave up: app:inner needed more than 0 restarts in 10 s",
-        "app:inner gave up: app:leaf needed more than 1 restarts in 10 s",
+        "app:inner gave up: app:leaf needed more than 1 restart in 10 s",
         "exited with status 3",
     )
 

@@ -12,6 +12,7 @@ from wippy.core.units import (
     BYTES,
     MAX_DURATION_S,
     SECONDS,
+    counted,
     format_bytes,
     format_duration,
     parse_duration_s,
@@ -106,3 +107,10 @@ def test_sizes_are_short_for_people(size: int, text: str) -> None:
 @given(st.integers(0, 2**49))
 def test_a_shown_size_has_at_most_six_characters(size: int) -> None:
     assert 2 <= len(format_bytes(size)) <= 6
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 restarts"), (1, "1 restart"), (2, "2 restarts")]
+)
+def test_a_noun_is_in_the_plural_unless_there_is_one(count: int, text: str) -> None:
+    assert counted(count, "restart") == text

@@ -63,9 +63,9 @@ def test_giving_up_goes_from_parent_to_parent_and_ends_the_runtime_with_the_chai
     assert shop.wait_end() == 69
     last = shop.output().strip().splitlines()[-1]
     chain = [
-        "wippy:root gave up: t:outer needed more than 1 restarts in 100 s",
-        "t:outer gave up: t:inner needed more than 1 restarts in 100 s",
-        "t:inner gave up: t:a needed more than 1 restarts in 100 s",
+        "wippy:root gave up: t:outer needed more than 1 restart in 100 s",
+        "t:outer gave up: t:inner needed more than 1 restart in 100 s",
+        "t:inner gave up: t:a needed more than 1 restart in 100 s",
         "killed by SIGKILL",
     ]
     places = [last.find(words) for words in chain]

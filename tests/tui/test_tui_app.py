@@ -219,6 +219,16 @@ def test_a_foreground_start_asks_and_stops_everything_and_ends_with_the_nodes_co
     assert "exit code 69" in after
 
 
+def test_a_guardian_that_was_killed_is_said_to_have_been(
+    root: FakeRoot, show: Show, short_dir: Path
+) -> None:
+    screen = show("owns=yes")
+    screen.wait_for("app:redis")
+    (short_dir / "exit").write_text("-9")
+    screen.ended()
+    assert "node shop was killed by SIGKILL" in screen.raw
+
+
 def test_detaching_leaves_the_node_alone_and_says_how_to_look_again(
     root: FakeRoot, show: Show, short_dir: Path
 ) -> None:

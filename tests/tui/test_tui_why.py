@@ -86,10 +86,14 @@ def test_colour_is_only_there_when_asked_for() -> None:
 
 
 def test_what_is_wrong_with_it_now_is_said() -> None:
-    told = why(state=State.STOPPING, caused_by="app:x", is_crash_loop=True, is_frozen=True)
+    told = why(
+        state=State.STOPPING, caused_by="app:x", is_crash_loop=True, is_frozen=True,
+        detail="stopped by SIGSTOP",
+    )  # fmt: skip
     text = "\n".join(render_why(told, 80))
     for part in ("because of app:x", "crash loop", "SIGCONT thaws it"):
         assert part in text
+    assert text.count("stopped by SIGSTOP") == 1
 
 
 def test_nothing_known_is_no_error() -> None:

@@ -81,15 +81,15 @@ def test_environment_of_the_forkserver_is_not_passed_on(root: FakeRoot) -> None:
     assert "WIPPY_PRELOAD" not in root.log()
 
 
-def test_program_that_is_not_there_is_named_with_the_path_that_was_searched(
+def test_program_that_is_not_there_is_named_and_its_log_shows_the_path_that_was_searched(
     root: FakeRoot,
 ) -> None:
-    limits = OsLimits(env={"PATH": "/nowhere:/else"})
+    limits = OsLimits(env={"PATH": "/nowhere:/else:/nowhere"})
     child = root.bear(exec_job(root, "no-such-program", "x", limits=limits))
-    expected = "cannot start 'no-such-program': not found on PATH /nowhere:/else"
+    expected = "cannot start 'no-such-program': not found on PATH, which its log shows"
     assert detail_of(child) == expected
     assert child.status() == 127
-    assert root.log() == f"wippy: {expected}\n"
+    assert root.log() == f"wippy: PATH is /nowhere:/else\nwippy: {expected}\n"
 
 
 @pytest.mark.parametrize(

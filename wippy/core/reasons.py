@@ -23,6 +23,8 @@ from typing import assert_never
 
 import msgspec
 
+from wippy.core.units import counted
+
 OUTPUT_LINES = 20
 """Last lines of output kept with a failed start: a screenful is read, more is not."""
 
@@ -211,7 +213,8 @@ def sentence(reason: ExitReason) -> str:
         case MemoryLimit(used_bytes=used, limit_bytes=limit):
             return f"used {used / 2**20:.0f} MiB of memory, {limit / 2**20:.0f} MiB allowed"
         case GaveUp(supervisor=who, child=child, restarts=restarts, within_s=within_s):
-            return f"{who} gave up: {child} needed more than {restarts} restarts in {within_s:g} s"
+            more = counted(restarts, "restart")
+            return f"{who} gave up: {child} needed more than {more} in {within_s:g} s"
         case Normal():
             return "ended normally"
         case Shutdown():

@@ -55,6 +55,11 @@ def format_duration(seconds: float) -> str:
     return f"{whole // 60}m{whole % 60:02d}s"
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, which takes an s in the plural: `1 restart`, `3 restarts`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def format_bytes(size_bytes: int) -> str:
     """Return a size for people, four to six characters: `812B`, `7.4M`, `1.2G`."""
     if size_bytes < 1024:

@@ -99,8 +99,16 @@ def _look_up(name: str) -> str:
     # `execvp` searches the PATH of the caller, which by now is that of the new environment.
     path = shutil.which(name)
     if path is None:
-        raise NotFound(f"cannot start {name!r}: not found on PATH {os.environ.get('PATH', '')}")
+        # To the log alone: the reason is told by every line about this death.
+        complain(f"PATH is {_search_path()}")
+        raise NotFound(f"cannot start {name!r}: not found on PATH, which its log shows")
     return path
+
+
+def _search_path() -> str:
+    """Return PATH, each of its folders once."""
+    folders = os.environ.get("PATH", "").split(os.pathsep)
+    return os.pathsep.join(dict.fromkeys(folders))
 
 
 def _reset_signals() -> None:

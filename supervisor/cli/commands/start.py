@@ -137,7 +137,7 @@ def _start_detached(blueprint: Blueprint, run_dir: Path) -> None:
 
 def _start_with_tree(blueprint: Blueprint, run_dir: Path) -> int:
     """Show the live tree of a new node; return what the command ends with."""
-    from supervisor.cli.launch import Ended, log_tail, wait_until
+    from supervisor.cli.launch import Ended, log_tail, shell_code, wait_until
     from supervisor.tui.app import run
 
     guardian, node_log, offset = _spawn(blueprint, run_dir)
@@ -151,7 +151,7 @@ def _start_with_tree(blueprint: Blueprint, run_dir: Path) -> int:
         return status  # detached from it, or the terminal went away: the node goes on
     if guardian.returncode:
         _tell_failure(log_tail(node_log, offset), node_log)
-    return guardian.returncode
+    return shell_code(guardian.returncode)
 
 
 def _spawn(blueprint: Blueprint, run_dir: Path) -> tuple[subprocess.Popen[bytes], Path, int]:

@@ -30,7 +30,7 @@ from supervisor.core.view import (
     is_settled_well,
 )
 from wippy.core import reasons
-from wippy.core.units import format_bytes, format_duration
+from wippy.core.units import counted, format_bytes, format_duration
 
 HEADINGS = ("STATE", "ID", "PID", "UPTIME", "RESTARTS", "CPU%", "MEMORY", "LAST EXIT", "DETAIL")
 RIGHT = frozenset({2, 3, 4, 5, 6})
@@ -84,7 +84,7 @@ def node_line(view: NodeView) -> str:
     return (
         f"node {view.node}: {view.state}, up {format_duration(view.uptime_s)}, "
         f"root {view.root_pid}{recovered}, registry {view.registry_version}, "
-        f"{view.restarts} restarts, durability {view.durability}, {view.source}"
+        f"{counted(view.restarts, 'restart')}, durability {view.durability}, {view.source}"
     )
 
 

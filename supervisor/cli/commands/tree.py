@@ -10,7 +10,7 @@ from supervisor.cli.options import Color, Config, Json, OptionalId, RunDir
 from supervisor.cli.output import cut, is_utf8, painted, put, put_json, wants_colour, width_of
 from supervisor.core.view import ASCII_GLYPHS, COLOURS, GLYPHS, Row, strategy_words
 from wippy.core import reasons
-from wippy.core.units import format_duration
+from wippy.core.units import counted, format_duration
 
 
 def tree(
@@ -78,7 +78,7 @@ def about(row: Row) -> str:
     if row.os_pid:
         words.append(f"pid {row.os_pid} g{row.generation} {format_duration(row.uptime_s)}")
     if row.restarts:
-        words.append(f"{row.restarts} restarts")
+        words.append(counted(row.restarts, "restart"))
     if row.last_exit is not None:
         words.append(f"last exit {reasons.brief(row.last_exit)}")
     if row.detail:
