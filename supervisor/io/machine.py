@@ -11,9 +11,7 @@ from collections.abc import Iterable, Iterator
 from supervisor.core.config.decode import Draft
 from supervisor.core.config.problems import Problem, did_you_mean
 from supervisor.core.spec import ExecEntry, HostEntry, Limits, ServiceEntry
-
-MAX_ID = 2**32 - 2
-"""Of a user or group; the last number means "leave it" to setuid(2)."""
+from supervisor.io.accounts import find_gid, find_uid
 
 
 def judge(drafts: Iterable[Draft]) -> list[Problem]:
@@ -47,7 +45,7 @@ def _user(limits: Limits) -> Finding:
     name = limits.user
     if name is None:
         return FINE
-    uid = _uid(name)
+    uid = find_uid(name)
     if uid is None:
         known = (entry.pw_name for entry in pwd.getpwall())
         return f"there is no user {name!r} on this machine", did_you_mean(name, known)
@@ -60,7 +58,7 @@ def _group(limits: Limits) -> Finding:
     name = limits.group
     if name is None:
         return FINE
-    gid = _gid(name)
+    gid = find_gid(name)
     if gid is None:
         known = (entry.gr_name for entry in grp.getgrall())
         return f"there is no group {name!r} on this machine", did_you_mean(name, known)
@@ -71,24 +69,6 @@ def _group(limits: Limits) -> Finding:
 
 def _may_not(whom: str) -> Finding:
     return f"no permission to become {whom}", "start the runtime as root, or leave it out"
-
-
-def _uid(name: str) -> int | None:
-    if name.isascii() and name.isdigit():
-        return int(name) if int(name) <= MAX_ID else None
-    try:
-        return pwd.getpwnam(name).pw_uid
-    except KeyError:
-        return None
-
-
-def _gid(name: str) -> int | None:
-    if name.isascii() and name.isdigit():
-        return int(name) if int(name) <= MAX_ID else None
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
-        return None
 
 
 def _cwd(limits: Limits) -> Finding:

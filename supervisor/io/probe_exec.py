@@ -2,8 +2,9 @@
 
 The command is started from the root: `subprocess` uses vfork, which copies nothing of the root
 (0.2 ms of the loop's time, measured with 60 MB of memory), and its end is seen by a pidfd, so
-there is no thread and no SIGCHLD. It leads a process group of its own, which is killed as a whole
-at the attempt's end; `subreaper.claim` keeps the root from taking it for an orphan.
+there is no thread and no SIGCHLD. For another user it takes a fork, which copies page tables. It
+leads a process group of its own, which is killed as a whole at the attempt's end;
+`subreaper.claim` keeps the root from taking it for an orphan.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import subprocess
 from collections.abc import Mapping
 
 from supervisor.io import subreaper
+from supervisor.io.accounts import Account
 from supervisor.io.os_process import OsProcess
 from wippy.errors import Invalid, Unavailable
 
@@ -26,6 +28,7 @@ class Command:
         command: Program and arguments.
         env: Its whole environment.
         cwd: Its working folder; None is the own.
+        account: Who runs it; None is the own user.
 
     Raises:
         Invalid: The command is empty.
@@ -37,12 +40,14 @@ class Command:
         *,
         env: Mapping[str, str],
         cwd: str | os.PathLike[str] | None,
+        account: Account | None = None,
     ) -> None:
         if not command:
             raise Invalid("an exec probe needs a command")
         self._command = command
         self._env = dict(env)
         self._cwd = cwd
+        self._account = account
 
     async def succeeds(self) -> bool:
         """Run it once; say whether it ended with status 0. Cancelled, it leaves nothing running.
@@ -69,8 +74,12 @@ class Command:
                 process.signal_group(signal.SIGKILL)
 
     def _start(self) -> subprocess.Popen[bytes]:
+        who = self._account
         return subprocess.Popen(
             self._command,
+            user=None if who is None else who.uid,
+            group=None if who is None else who.gid,
+            extra_groups=None if who is None else who.groups,
             env=self._env,
             cwd=self._cwd,
             stdin=subprocess.DEVNULL,

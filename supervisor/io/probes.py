@@ -14,6 +14,7 @@ from pathlib import Path
 
 from supervisor.core.spec import Probe, ProbeKind
 from supervisor.io import probe_exec, probe_log, probe_net
+from supervisor.io.accounts import Account
 from supervisor.io.notify import NotifySocket
 from wippy.errors import Invalid
 
@@ -26,6 +27,7 @@ async def wait_ready(
     env: Mapping[str, str],
     cwd: str | os.PathLike[str] | None,
     notify: NotifySocket | None,
+    account: Account | None = None,
 ) -> None:
     """Return once the program is ready by `probe`; runs in the event loop, never blocks it.
 
@@ -36,6 +38,7 @@ async def wait_ready(
         env: exec: the whole environment of the command.
         cwd: exec: its working folder; None is the own.
         notify: notify: the socket, listening to the program's session.
+        account: exec: who runs the command; None is the own user.
 
     Raises:
         Invalid: The probe can never pass: a target that is none, no command, no socket.
@@ -57,7 +60,7 @@ async def wait_ready(
             search = probe_log.Search(Path(log_path), log_offset, probe.target)
             await _until(probe, search.has_matched)
         case ProbeKind.EXEC:
-            command = probe_exec.Command(probe.command, env=env, cwd=cwd)
+            command = probe_exec.Command(probe.command, env=env, cwd=cwd, account=account)
             await _until(probe, command.succeeds)
 
 

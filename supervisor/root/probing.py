@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from supervisor.core import steps
 from supervisor.core.facts import FactKind
 from supervisor.core.spec import Foreign, Probe, ProbeKind
+from supervisor.io.accounts import account_of
 from supervisor.io.notify import NotifySocket
 from supervisor.io.probes import wait_ready
 from supervisor.root.fleet import Vessel
@@ -75,14 +76,17 @@ class Probing:
         if notify is not None:
             notify.listen(vessel.pid)
         if probe.kind is not ProbeKind.NONE:
+            limits = job.limits
+            account = account_of(limits.user, limits.group)
             try:
                 await wait_ready(
                     probe,
                     log_path=Path(job.log_path),
                     log_offset=log_offset,
-                    env={**os.environ, **job.limits.env},
-                    cwd=job.limits.cwd,
+                    env={**os.environ, **(account.env if account else {}), **limits.env},
+                    cwd=limits.cwd,
                     notify=notify,
+                    account=account,
                 )
             except WippyError as error:
                 root.chronicle.tell(FactKind.ALARM, f"readiness probe: {error}", id=job.slot)

@@ -20,11 +20,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from wippy.core.login import login_environment
 from wippy.core.messages import OsLimits
 from wippy.errors import Invalid, NotFound, PermissionDenied
-
-USER_PATH = "/usr/local/bin:/usr/bin:/bin"
-SUPERUSER_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +78,7 @@ def environment_of(account: Account) -> dict[str, str]:
     """Return the variables that go with `account` (login(1)); none for a mere group."""
     if not account.name:
         return {}
-    return {
-        "HOME": account.home,
-        "USER": account.name,
-        "LOGNAME": account.name,
-        "PATH": SUPERUSER_PATH if account.uid == 0 else USER_PATH,
-    }
+    return login_environment(account.name, uid=account.uid, home=account.home)
 
 
 def _find_user(user: str) -> pwd.struct_passwd:
