@@ -39,6 +39,7 @@ SOCKET_PATH_MAX = 107
 LOOK_S = 0.02
 """How often a node that is starting is looked at: a start takes some hundred milliseconds."""
 LOG_TAIL_LINES = 40
+LOG_FORMATS = ("text", "json")
 
 
 class Ended(Exception):
@@ -50,15 +51,21 @@ class Ended(Exception):
         self.code = shell_code(code)
 
 
-def prepare(blueprint: Blueprint) -> Path:
+def prepare(blueprint: Blueprint, log_format: str = LOG_FORMATS[0]) -> Path:
     """Make the folders and write what the guardian reads; return the run folder.
+
+    Args:
+        blueprint: The configuration.
+        log_format: One of `LOG_FORMATS`.
 
     Raises:
         AlreadyExists: A node runs there, or another runtime holds the state folder.
         PermissionDenied: A folder is somebody else's, or open to others.
-        Invalid: The run folder's path is too long for a socket.
+        Invalid: The run folder's path is too long for a socket; no such format.
         Unavailable: No room on the disk.
     """
+    if log_format not in LOG_FORMATS:
+        raise Invalid(f"--log-format {log_format}: must be {' or '.join(LOG_FORMATS)}")
     runtime = blueprint.runtime
     run_dir = Path(runtime.run_dir)
     make_private(run_dir)
@@ -71,6 +78,7 @@ def prepare(blueprint: Blueprint) -> Path:
         state_dir=runtime.state_dir,
         run_dir=runtime.run_dir,
         log_dir=runtime.log_dir,
+        log_format=log_format,
     )
     try:
         Path(runtime.log_dir).mkdir(mode=0o700, parents=True, exist_ok=True)

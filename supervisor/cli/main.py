@@ -40,6 +40,7 @@ VERBS = (
     "plan",
     "init",
     "schema",
+    "backup",
     "doctor",
     "version",
 )

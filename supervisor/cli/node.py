@@ -14,7 +14,7 @@ from pathlib import Path
 from supervisor.core.requests import GetView, Verb, ViewAnswer
 from supervisor.core.view import NodeView, Row
 from supervisor.io.control_client import ControlClient
-from supervisor.io.node_file import is_node_there, read_node_file
+from supervisor.io.node_file import NodeFile, is_node_there, read_node_file
 from supervisor.io.runtime_dirs import defaults, find_run_dirs
 from wippy.errors import Internal, NotFound
 
@@ -74,6 +74,28 @@ def connected(run_dir: Path | None, config: Path | None = None) -> Iterator[Cont
     """Open a client of the node that is meant; raises `NotFound` if there is none."""
     with ControlClient(find_run_dir(run_dir, config)) as client:
         yield client
+
+
+def stopped_node(run_dir: Path | None, config: Path | None) -> NodeFile:
+    """Return what a node that does not run any more has left: its folders.
+
+    Raises:
+        NotFound: None is known that has run.
+    """
+    here = Path.cwd()
+    if run_dir is None and config is None and not os.environ.get("WIPPY_RUN_DIR"):
+        candidates = [run_dir_of(here), run_dir_of(here / USUAL_FOLDER)]
+    else:
+        candidates = [find_run_dir(run_dir, config)]
+    for candidate in candidates:
+        node = read_node_file(candidate)
+        if node is not None:
+            return node
+    if config is not None and run_dir is None:
+        return _configured_node(config)
+    raise NotFound(
+        "no node runs, and none was found that has run; say which: --config DIR or --run-dir DIR"
+    )
 
 
 def get_view(client: ControlClient, timeout_s: float = 10.0) -> NodeView:
@@ -160,6 +182,20 @@ def _configured(config: Path) -> Path:
     from supervisor.io.files import load_runtime
 
     return Path(load_runtime(config, environ=os.environ).run_dir)
+
+
+def _configured_node(config: Path) -> NodeFile:
+    """Return the folders of a node whose run folder is gone: a reboot may have emptied /tmp."""
+    from supervisor.io.files import load_runtime
+
+    runtime = load_runtime(config, environ=os.environ)
+    return NodeFile(
+        node=runtime.node,
+        source=str(config.absolute()),
+        state_dir=runtime.state_dir,
+        run_dir=runtime.run_dir,
+        log_dir=runtime.log_dir,
+    )
 
 
 def _the_only_one() -> Path:

@@ -6,16 +6,14 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TextIO
 
 import msgspec
 
 from supervisor.core.facts import Fact, Level, level, sentence
+from supervisor.core.json_form import json_line
 from wippy.errors import Cancelled, Invalid
-
-SCHEMA = 1
-"""Version of everything that `--json` prints."""
 
 ANSI = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "bold": "1", "default": ""}
 """Only what the user's own theme colours."""
@@ -48,27 +46,6 @@ def put_json(value: Any) -> None:
 def put_json_now(value: Any) -> None:
     """Write a value as one line of JSON to stdout, at once."""
     put_now(json_line(value).decode())
-
-
-def json_line(value: Any) -> bytes:
-    """Return a struct or a mapping as JSON, `schema` first, times as RFC 3339 in UTC."""
-    plain = for_json(msgspec.to_builtins(value))
-    return msgspec.json.encode({"schema": SCHEMA, **plain})
-
-
-def for_json(value: Any) -> Any:
-    """Return built-ins with each time (`at_s`) as `at`, RFC 3339; 0, which is none, as null."""
-    if isinstance(value, Mapping):
-        return dict(_json_item(key, item) for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return [for_json(item) for item in value]
-    return value
-
-
-def rfc3339(at_s: float) -> str:
-    """Return seconds since the epoch as RFC 3339 in UTC, to the millisecond."""
-    moment = datetime.fromtimestamp(at_s, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def width_of(stream: TextIO) -> int:
@@ -174,9 +151,3 @@ def confirm(question: str, *, yes: bool) -> None:
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise Cancelled("nothing was done")
-
-
-def _json_item(key: str, value: Any) -> tuple[str, Any]:
-    if key == "at_s" and isinstance(value, int | float):
-        return "at", rfc3339(value) if value else None
-    return key, for_json(value)

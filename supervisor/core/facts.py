@@ -127,6 +127,8 @@ def sentence(fact: Fact) -> str:
             back = f", back in {format_duration(fact.down_s)}" if fact.down_s else ""
             who = f" as pid {fact.os_pid}" if fact.os_pid else ""
             return f"up{who}, generation {fact.generation}{back}"
+        case FactKind.ROOT_RECOVERED:
+            return f"the root died, and another took over: {fact.text}"
         case FactKind.STOPPING:
             return f"asked to stop: {fact.text}"
         case FactKind.EXITED if fact.reason is not None:

@@ -73,6 +73,13 @@ class Spawn(msgspec.Struct, frozen=True, tag="spawn"):
     args: tuple[Any, ...] | None = None
 
 
+class Backup(msgspec.Struct, frozen=True, tag="backup"):
+    """Copy the state environment into the new folder `path` (absolute). Answered when the copy is
+    on the disk."""
+
+    path: str
+
+
 class StopNode(msgspec.Struct, frozen=True, tag="stop_node"):
     """Stop everything in order. Answered at once; the socket goes away when it is done."""
 
@@ -86,7 +93,9 @@ class Subscribe(msgspec.Struct, frozen=True, tag="subscribe"):
     view_interval_s: float = 0.0
 
 
-Verb = GetView | Why | History | Stop | Start | Restart | Kill | Spawn | StopNode | Subscribe
+Verb = (
+    GetView | Why | History | Stop | Start | Restart | Kill | Spawn | Backup | StopNode | Subscribe
+)
 
 
 class Request(msgspec.Struct, frozen=True, tag="request"):

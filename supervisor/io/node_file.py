@@ -19,7 +19,10 @@ OUR_TITLES = (b"wippy", b"supervisor.root.guardian")
 
 
 class NodeFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What `node.json` says; folders are absolute, a pid is 0 until it is known."""
+    """What `node.json` says; folders are absolute, a pid is 0 until it is known.
+
+    `log_format` is `text` or `json`: how the root writes its lines.
+    """
 
     node: str
     source: str = ""
@@ -28,6 +31,7 @@ class NodeFile(msgspec.Struct, frozen=True, kw_only=True):
     log_dir: str = ""
     guardian_pid: int = 0
     root_pid: int = 0
+    log_format: str = "text"
 
 
 def read_node_file(run_dir: Path) -> NodeFile | None:

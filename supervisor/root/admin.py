@@ -24,6 +24,7 @@ from supervisor.core.view import State
 from supervisor.io.output import tail_lines
 from supervisor.io.state_reader import StateReader
 from wippy.core.reasons import SIGNAL_NAMES, sentence
+from wippy.core.units import format_bytes
 from wippy.errors import Failure, Internal, Invalid, NotFound, Unavailable, WippyError
 
 if TYPE_CHECKING:
@@ -96,6 +97,9 @@ class Admin:
                 self._command(peer, request, steps.OperatorStart(id), id, is_start=True)
             case requests.Restart(id):
                 self._command(peer, request, steps.OperatorRestart(id), id, is_start=True)
+            case requests.Backup(path):
+                self._note(request, f"backup into {path}", "")
+                self._later(peer, request.id, self._backup(path))
             case requests.Spawn(id, args):
                 spec = self._spawn_spec(id, args)
                 event = steps.Spawn(id, spec)
@@ -240,7 +244,7 @@ class Admin:
     async def _why(self, id: str) -> Answer:
         root = self._root
         child = self._child(id)
-        facts = await self._facts(id, WHY_FACTS)
+        facts = await self._past(id)
         path = root.views.log_path(child.spec)
         output = await asyncio.to_thread(_tail, path) if path else ()
         spec = root.tree.forest.spec
@@ -253,6 +257,22 @@ class Admin:
                 if_dies=if_dies(spec, id) if id in spec.children else "",
             )
         )
+
+    async def _backup(self, path: str) -> Answer:
+        root = self._root
+        root.chronicle.pass_on()
+        size_bytes = await root.keeper.backup(Path(path))
+        return Done(f"{format_bytes(size_bytes)} in {path}")
+
+    async def _past(self, id: str) -> tuple[Fact, ...]:
+        """Return what is known of a child, and the deaths of roots, which ended lives of its."""
+        own = await self._facts(id, WHY_FACTS)
+        if not own:
+            return own
+        node = await self._facts("", MAX_HISTORY)
+        since_s = own[0].at_s
+        deaths = (f for f in node if f.kind is FactKind.ROOT_RECOVERED and f.at_s >= since_s)
+        return tuple(sorted((*own, *deaths), key=lambda fact: fact.at_s))
 
     async def _history(self, id: str, limit: int) -> Answer:
         return requests.Facts(await self._facts(id, limit))

@@ -20,6 +20,7 @@ import supervisor
 from supervisor.core.facts import FactKind
 from supervisor.core.graph import build
 from supervisor.core.spec import Blueprint
+from supervisor.io.node_file import read_node_file
 from supervisor.io.os_process import OsProcess, boot_id
 from supervisor.io.process_table import ProcessTable
 from supervisor.io.state_lock import StateLock
@@ -64,7 +65,9 @@ def _run(run_dir: Path, guardian_pid: int, attempt: int) -> int:
     node = table.note_root_start(time.time())
     if found.survivors:
         raise WippyError(f"{found.sentence()}; nothing is started beside them")
-    return asyncio.run(_serve(blueprint, table, guardian_pid, node.root_starts, found))
+    told = read_node_file(run_dir)
+    log_format = told.log_format if told is not None else "text"
+    return asyncio.run(_serve(blueprint, table, guardian_pid, node.root_starts, found, log_format))
 
 
 async def _serve(
@@ -73,6 +76,7 @@ async def _serve(
     guardian_pid: int,
     root_starts: int,
     found: recovery.Recovered,
+    log_format: str,
 ) -> int:
     root = Root(
         blueprint,
@@ -81,6 +85,7 @@ async def _serve(
         root_starts=root_starts,
         guardian_pid=guardian_pid,
         python_path=_python_path(),
+        logs_json=log_format == "json",
     )
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:

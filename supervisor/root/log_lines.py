@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 import queue
 import sys
 import threading
 
-import msgspec
-
 from supervisor.core.facts import Fact, FactKind, Level, level, sentence
+from supervisor.core.json_form import json_line, log_line, rfc3339
 from supervisor.io.log_text import harmless
 
 QUEUED_LINES = 10_000
@@ -49,7 +47,7 @@ class LogLines:
             while (fact := self._queue.get()) is not None:
                 sys.stdout.write(self._line(fact) + "\n")
                 if self._dropped:
-                    sys.stdout.write(f"... {self._dropped} lines dropped: nobody read them\n")
+                    sys.stdout.write(self._gap() + "\n")
                     self._dropped = 0
                 if self._queue.empty():
                     sys.stdout.flush()
@@ -61,15 +59,19 @@ class LogLines:
 
     def _line(self, fact: Fact) -> str:
         if self._as_json:
-            return msgspec.json.encode(fact).decode()
+            return log_line(fact).decode()
         return render(fact)
+
+    def _gap(self) -> str:
+        text = f"{self._dropped} lines dropped: nobody read them"
+        if self._as_json:
+            return json_line({"level": Level.WARNING, "message": text}).decode()
+        return f"... {text}"
 
 
 def render(fact: Fact) -> str:
     """Return a fact as one line of text: time (UTC), level, child, what happened. Under the last
     line of a node whose start failed is what the culprit had said."""
-    at = datetime.datetime.fromtimestamp(fact.at_s, datetime.UTC)
-    stamp = at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
-    line = f"{stamp} {level(fact):<7} {fact.id or 'node':<24} {sentence(fact)}"
+    line = f"{rfc3339(fact.at_s)} {level(fact):<7} {fact.id or 'node':<24} {sentence(fact)}"
     said = fact.output if fact.kind is FactKind.NODE_STOPPED else ()
     return "\n".join((line, *(f"    {harmless(text)}" for text in said)))

@@ -58,6 +58,7 @@ class Root:
         root_starts: Roots so far, this one included.
         guardian_pid: Who started this process.
         python_path: Where children find our packages.
+        logs_json: Log lines are JSON, not text.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Root:
         root_starts: int,
         guardian_pid: int,
         python_path: str,
+        logs_json: bool = False,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.blueprint = blueprint
@@ -103,7 +105,7 @@ class Root:
         )
         run_id = f"{int(time.time() * 1000):x}-{root_starts}"
         self.keeper = KeeperClient(run_dir, run_id, context=self.control.context)
-        self.lines = LogLines()
+        self.lines = LogLines(as_json=logs_json)
         self.chronicle = Chronicle(self.loop, self.lines, self.keeper)
         self.forkserver = Forkserver(
             python_path=python_path,

@@ -40,6 +40,14 @@ def test_prepare_writes_what_the_guardian_reads(short_dir: Path) -> None:
     assert sorted(it.name for it in run_dir.iterdir()) == ["blueprint.msgpack", "node.json"]
 
 
+def test_the_format_of_log_lines_is_left_for_the_root(short_dir: Path) -> None:
+    node = read_node_file(prepare(blueprint(short_dir), "json"))
+    assert node is not None
+    assert node.log_format == "json"
+    with pytest.raises(Invalid, match="--log-format xml: must be text or json"):
+        prepare(blueprint(short_dir), "xml")
+
+
 def test_a_state_folder_in_use_is_refused_with_the_pid(short_dir: Path) -> None:
     lock = StateLock.acquire(short_dir / "s")
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,20 +10,11 @@ from typing import Annotated
 import typer
 
 from supervisor.cli.commands.events import Follow
-from supervisor.cli.node import (
-    USUAL_FOLDER,
-    connected,
-    find_row,
-    find_run_dir,
-    get_view,
-    nearest,
-    run_dir_of,
-)
+from supervisor.cli.node import connected, find_row, get_view, nearest, stopped_node
 from supervisor.cli.options import Config, Ids, Json, RunDir
 from supervisor.cli.output import put_json_now, put_now
 from supervisor.core.view import Row, RowKind
 from supervisor.io.log_text import Follower, tail_lines
-from supervisor.io.node_file import read_node_file
 from wippy.errors import NotFound, WippyError
 
 LOOK_S = 0.2
@@ -98,7 +88,7 @@ def _one_for_each_file(rows: tuple[Row, ...]) -> dict[str, str]:
 
 
 def _of_stopped(ids: list[str], run_dir: Path | None, config: Path | None) -> dict[str, str]:
-    folder = _log_dir(run_dir, config)
+    folder = Path(stopped_node(run_dir, config).log_dir)
     if not ids:
         return {path.stem: str(path) for path in sorted(folder.glob(f"*{SUFFIX}"))}
     from supervisor.root.jobs import log_name
@@ -111,22 +101,6 @@ def _of_stopped(ids: list[str], run_dir: Path | None, config: Path | None) -> di
             hint = f"; did you mean {near}{SUFFIX}?" if near else ""
             raise NotFound(f"no node runs, and no child '{child_id}' left a log in {folder}{hint}")
     return {child_id: str(path) for child_id, path in paths.items()}
-
-
-def _log_dir(run_dir: Path | None, config: Path | None) -> Path:
-    """Return the log folder of a node that was stopped; raises `NotFound` if none is known."""
-    here = Path.cwd()
-    if run_dir is None and config is None and not os.environ.get("WIPPY_RUN_DIR"):
-        candidates = [run_dir_of(here), run_dir_of(here / USUAL_FOLDER)]
-    else:
-        candidates = [find_run_dir(run_dir, config)]
-    for candidate in candidates:
-        node = read_node_file(candidate)
-        if node is not None:
-            return Path(node.log_dir)
-    raise NotFound(
-        "no node runs, and none was found that has run; say which: --config DIR or --run-dir DIR"
-    )
 
 
 def _show_new(followers: Mapping[str, Follower], paths: Mapping[str, str], json: bool) -> bool:

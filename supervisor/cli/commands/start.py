@@ -14,11 +14,12 @@ import typer
 
 from supervisor.cli.exit_codes import ExitCode
 from supervisor.cli.node import COMMAND_TIMEOUT_S, complete_id, connected, nearest
+from supervisor.cli.options import Config
 from supervisor.cli.output import put, say
 from supervisor.cli.targets import command
 from supervisor.core.requests import Start
 from supervisor.core.spec import Blueprint
-from wippy.errors import AlreadyExists, NotFound
+from wippy.errors import AlreadyExists, Invalid, NotFound
 
 LOOKS_LIKE_ID = re.compile(r"^[^/\s:]+:[^/\s:]+$")
 
@@ -35,6 +36,10 @@ ExitCodeFrom = Annotated[
     str | None,
     typer.Option(metavar="ID", help="End with this child's exit code when it fails for good."),
 ]
+LogFormat = Annotated[
+    str,
+    typer.Option(metavar="FORMAT", envvar="WIPPY_LOG_FORMAT", help="Lines as text, or as json."),
+]
 
 
 def start(
@@ -46,6 +51,8 @@ def start(
     log_dir: Folder = None,
     name: Name = None,
     exit_code_from: ExitCodeFrom = None,
+    log_format: LogFormat = "text",
+    config: Config = None,
 ) -> None:
     """Start the node of a configuration, or a stopped child of the running node.
 
@@ -60,13 +67,15 @@ def start(
     its essential child.
     """
     if is_child_id(target):
-        with connected(run_dir) as client:
+        with connected(run_dir, config) as client:
             command(client, target, Start(target), COMMAND_TIMEOUT_S)
         return
+    if config is not None:
+        raise Invalid(f"--config says which node has the child {target!r}; it is no child's id")
     flags = {"state_dir": state_dir, "run_dir": run_dir, "log_dir": log_dir, "node": name}
     overrides = {flag: str(value) for flag, value in flags.items() if value is not None}
     blueprint = with_essential(_load(Path(target), overrides), exit_code_from)
-    folder = _prepare(blueprint, Path(target))
+    folder = _prepare(blueprint, Path(target), log_format)
     if detach:
         _start_detached(blueprint, folder)
     elif no_tui or not _is_for_people():
@@ -104,11 +113,11 @@ def _load(config: Path, overrides: dict[str, str]) -> Blueprint:
     return load_or_exit(config, as_json=False, overrides=overrides)
 
 
-def _prepare(blueprint: Blueprint, config: Path) -> Path:
+def _prepare(blueprint: Blueprint, config: Path, log_format: str) -> Path:
     from supervisor.cli.launch import leave_link, prepare
 
     try:
-        folder = prepare(blueprint)
+        folder = prepare(blueprint, log_format)
     except AlreadyExists as error:
         say(f"error: {error}")
         raise typer.Exit(ExitCode.STATE_IN_USE) from error

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from supervisor.cli.options import Color, RunDir
+from supervisor.cli.options import Color, Config, RunDir
 
 
 def top(
@@ -21,6 +21,7 @@ def top(
     ] = False,
     color: Color = "auto",
     run_dir: RunDir = None,
+    config: Config = None,
 ) -> None:
     """Show the live tree of a node that runs; `?` lists the keys, `q` leaves.
 
@@ -34,7 +35,7 @@ def top(
     from supervisor.tui.app import run
 
     code = run(
-        find_run_dir(run_dir),
+        find_run_dir(run_dir, config),
         owns_node=False,
         read_only=read_only,
         ascii_only=ascii_only,
