@@ -11,19 +11,14 @@ from pathlib import Path
 
 import msgspec
 
-from supervisor.core import graph, order
-from supervisor.core.config import decode, parse, references, runtime
+from supervisor.core.config import deadlock, decode, documents, parse, references, runtime
 from supervisor.core.config.decode import Draft, FileDraft
-from supervisor.core.config.nodes import Cursor, path_text
+from supervisor.core.config.nodes import Cursor
 from supervisor.core.config.problems import ConfigErrors, Problem
-from supervisor.core.config.reading import Reading, Reference, Role
+from supervisor.core.config.reading import Reading
 from supervisor.core.spec import (
     Blueprint,
-    Code,
-    Entry,
-    FunctionEntry,
     Place,
-    ProcessEntry,
     RuntimeSpec,
 )
 from supervisor.io import machine, runtime_dirs, sources
@@ -72,14 +67,15 @@ def load(
         message = f"{len(drafts)} entries; at most {MAX_ENTRIES} are accepted"
         raise ConfigErrors([Problem(place=Place(str(path), 0), message=message)])
     links = [reference for file in files for reference in file.reading.references]
+    drafts, more = sources.fill(drafts)
+    problems += more
     problems += references.judge(drafts, links)
     problems += sources.judge(drafts, str(_base(path)))
     problems += machine.judge(drafts)
     if problems or spec is None:
         raise ConfigErrors(problems)
-    entries = {draft.id: _located(draft, str(_base(path))) for draft in drafts}
-    blueprint = Blueprint(str(path.resolve()), spec, entries)
-    stuck = _deadlock(blueprint, links)
+    blueprint = _blueprint(path, spec, drafts)
+    stuck = deadlock.judge(blueprint, links)
     if stuck:
         raise ConfigErrors(stuck)
     return blueprint
@@ -250,28 +246,13 @@ def _setting(
 # --- what the entries mean together --------------------------------------------------------------
 
 
-def _located(draft: Draft, folder: str) -> Entry:
-    """Return the entry of a draft; code gets the configuration's folder to import from."""
-    entry = draft.entry
-    assert entry is not None, f"{draft.id} has no entry, and no problem says why"
-    if not isinstance(entry, ProcessEntry | FunctionEntry):
-        return entry
-    code: Code = msgspec.structs.replace(entry.code, search_path=folder)
-    return msgspec.structs.replace(entry, code=code)
-
-
-def _deadlock(blueprint: Blueprint, links: list[Reference]) -> list[Problem]:
-    circle = order.find_circle(graph.build(blueprint))
-    if not circle:
-        return []
-    written = {
-        (link.owner, link.target): link for link in links if link.role in {Role.REQUIRES, Role.HOST}
-    }
-    places = {key: str(link.place) for key, link in written.items()}
-    message = order.explain(circle, places)
-    for edge in order.told(circle):
-        link = written.get((edge.after[0], edge.before[0]))
-        if edge.why is order.Why.REQUIRES and link is not None:
-            path = path_text(link.cursor.path)
-            return [Problem(place=link.place, path=path, message=message, line=link.line)]
-    return [_whole(blueprint.source, message)]
+def _blueprint(path: Path, spec: RuntimeSpec, drafts: list[Draft]) -> Blueprint:
+    folder = str(_base(path))
+    written = {draft.id: documents.document_of(draft) for draft in drafts}
+    return Blueprint(
+        source=str(path.resolve()),
+        runtime=spec,
+        entries={draft.id: documents.located(draft, folder) for draft in drafts},
+        docs={draft.id: documents.with_code(written[draft.id][0], draft) for draft in drafts},
+        places={id_: place for id_, (_, place) in written.items()},
+    )

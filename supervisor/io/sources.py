@@ -5,13 +5,17 @@ Nothing is imported and nothing is run: a source is parsed, and a module is sear
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
-from importlib.util import find_spec
+from importlib.util import decode_source, find_spec
+from typing import Any
+
+import msgspec
 
 from supervisor.core.config import pycode
 from supervisor.core.config.decode import Draft
@@ -20,13 +24,72 @@ from supervisor.core.config.problems import Problem, did_you_mean
 from supervisor.core.config.pycode import Broken, Names, Signature
 from supervisor.core.spec import Code, LibraryCode, Place, ProcessEntry, ServiceEntry
 
-MAX_SOURCE_BYTES = 16 * 2**20
+MAX_SOURCE_BYTES = 2**20
+"""Of a source file: its text is part of the entry, and travels in each start of an actor."""
+MAX_MODULE_BYTES = 16 * 2**20
 """Larger than any source written by hand, and by most programs."""
 
 
+def fill(drafts: Iterable[Draft]) -> tuple[list[Draft], list[Problem]]:
+    """Return the drafts with the text of the source files that they name, and what is wrong with
+    those files. A draft that has its text already keeps it; each file is read once."""
+    texts: dict[str, str | Problem] = {}
+    filled: list[Draft] = []
+    problems: list[Problem] = []
+    for draft in drafts:
+        code = code_of(draft)
+        if code is None or code.path is None or code.text is not None:
+            filled.append(draft)
+            continue
+        found = texts.get(code.path)
+        if not isinstance(found, str):
+            found = texts[code.path] = _read(draft, code.path)
+        if isinstance(found, str):
+            filled.append(with_text(draft, found))
+        else:
+            filled.append(draft)
+            problems.append(found)
+    return filled, problems
+
+
+def with_text(draft: Draft, text: str) -> Draft:
+    """Return a draft whose code has the text of its file."""
+    entry: Any = draft.entry
+    code = msgspec.structs.replace(entry.code, text=text)
+    return dataclasses.replace(draft, entry=msgspec.structs.replace(entry, code=code))
+
+
+def _read(draft: Draft, path: str) -> str | Problem:
+    """Return the text of a source file as Python reads it (PEP 263)."""
+    try:
+        data = read_regular(path, limit_bytes=MAX_SOURCE_BYTES + 1)
+    except OSError as error:
+        return _unreadable(draft, "source", path, error)
+    if len(data) > MAX_SOURCE_BYTES:
+        message = f"source file {path} has more than {MAX_SOURCE_BYTES} bytes"
+        hint = "make a package of it, and write module: instead of source:"
+        return draft.reading.problem(draft.cursor.at("source"), message, hint)
+    try:
+        return decode_source(data)
+    except (SyntaxError, UnicodeDecodeError) as error:
+        found = pycode.inspect(data, path)
+        broken = found if isinstance(found, Broken) else Broken(str(error))
+        return _broken(draft, broken, Place(_shown(path), broken.line, broken.column), broken.text)
+
+
+def _unreadable(draft: Draft, key: str, path: str, error: OSError) -> Problem:
+    if isinstance(error, FileNotFoundError):
+        message, hint = f"there is no source file {path}", _similar(path)
+    else:
+        message, hint = f"source file {path} cannot be read: {error.strerror}", ""
+    return draft.reading.problem(draft.cursor.at(key), message, hint)
+
+
 def judge(drafts: Iterable[Draft], folder: str) -> list[Problem]:
-    """Return what is wrong with the code of entries; `folder` is the configuration's."""
+    """Return what is wrong with the code of entries; `folder` is the configuration's, `drafts` are
+    filled."""
     importlib.invalidate_caches()  # a file made a moment ago must be found
+    drafts = list(drafts)
     problems: list[Problem] = []
     signatures: dict[str, Signature | None] = {}
     for draft in drafts:
@@ -51,10 +114,11 @@ def _names(
     draft: Draft, code: Code | LibraryCode, folder: str
 ) -> tuple[Names | None, list[Problem]]:
     """Return what the code defines (None where only running it could tell)."""
+    if code.path is not None:
+        # Without a text it could not be read, which has been said.
+        return (None, []) if code.text is None else _inspected(draft, code.text, code.path)
     if code.text is not None:
         return _inline(draft, code.text, code.origin)
-    if code.path is not None:
-        return _file(draft, code.path, "source")
     module = code.module or ""
     spec = find_module(module, folder)
     if spec is None:
@@ -64,19 +128,18 @@ def _names(
         return None, [draft.reading.problem(cursor, message, hint)]
     if spec.origin is None or spec.origin.endswith(tuple(EXTENSION_SUFFIXES)):
         return None, []
-    return _file(draft, spec.origin, "module") if spec.origin.endswith(".py") else (None, [])
+    return _module(draft, spec.origin) if spec.origin.endswith(".py") else (None, [])
 
 
-def _file(draft: Draft, path: str, key: str) -> tuple[Names | None, list[Problem]]:
+def _module(draft: Draft, path: str) -> tuple[Names | None, list[Problem]]:
     try:
-        source = read_regular(path, limit_bytes=MAX_SOURCE_BYTES)
+        source = read_regular(path, limit_bytes=MAX_MODULE_BYTES)
     except OSError as error:
-        cursor = draft.cursor.at(key)
-        if isinstance(error, FileNotFoundError):
-            message, hint = f"there is no source file {path}", _similar(path)
-        else:
-            message, hint = f"source file {path} cannot be read: {error.strerror}", ""
-        return None, [draft.reading.problem(cursor, message, hint)]
+        return None, [_unreadable(draft, "module", path, error)]
+    return _inspected(draft, source, path)
+
+
+def _inspected(draft: Draft, source: str | bytes, path: str) -> tuple[Names | None, list[Problem]]:
     found = pycode.inspect(source, path)
     if isinstance(found, Names):
         return found, []
@@ -88,6 +151,8 @@ def _inline(draft: Draft, text: str, origin: str) -> tuple[Names | None, list[Pr
     found = pycode.inspect(text, origin)
     if isinstance(found, Names):
         return found, []
+    if draft.reading.is_document:
+        return None, [_broken_document(draft, found)]
     # Lines of the block follow the line with the `|`; its indentation is not part of the text.
     start = draft.cursor.at("source").node.place
     number = start.line + found.line if found.line else start.line
@@ -101,6 +166,12 @@ def _inline(draft: Draft, text: str, origin: str) -> tuple[Names | None, list[Pr
 def _broken(draft: Draft, found: Broken, place: Place, line: str) -> Problem:
     message = f"the code of {draft.id} is no Python: {found.message}"
     return Problem(place=place, message=message, line=line)
+
+
+def _broken_document(draft: Draft, found: Broken) -> Problem:
+    line = f", line {found.line}: {found.text.strip()}" if found.line else ""
+    message = f"the code of {draft.id} is no Python: {found.message}{line}"
+    return draft.reading.problem(draft.cursor.at("source"), message)
 
 
 def _hidden_imports(draft: Draft, code: Code | LibraryCode, names: Names) -> Iterator[Problem]:

@@ -101,7 +101,10 @@ def test_code_gets_its_absolute_path_and_the_folder_to_import_from(folder: Path)
     assert isinstance(entry, ProcessEntry)
     wanted = str(folder / "lib" / "workers.py")
     assert entry.code == Code(
-        method="run", path=wanted, search_path=str((folder / "config").resolve())
+        method="run",
+        path=wanted,
+        text="def run(): ...\n",
+        search_path=str((folder / "config").resolve()),
     )
 
 

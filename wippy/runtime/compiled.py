@@ -1,5 +1,8 @@
 """Sources as compiled code, remembered by a process: ten thousand actors of one entry compile once.
 
+The text of a source file is part of its entry and is sent with it: it is compiled under the file's
+name. A file is read here only where no text was sent, and ahead of time by the forkserver.
+
 Inline code is compiled under the name of its YAML file, as many lines down as it stands there, so
 that tracebacks name the right file and line. What they show of it is the text that runs, put into
 `linecache`, also when the file has been edited since.
@@ -12,6 +15,7 @@ import math
 import os
 import time
 from dataclasses import dataclass
+from importlib.util import decode_source
 from types import CodeType
 from typing import TypeVar
 
@@ -64,7 +68,7 @@ def of_file(path: str) -> Source:
     known = _by_stamp.get(path)
     if known is not None and known[0] == stamp:
         return known[1]
-    source = _of_source(_read(path), path, 1)
+    source = _of_source(_decoded(_read(path)), path, 1)
     if max(stamp[:2]) < settled_ns:
         _remember(_by_stamp, path, (stamp, source))
     return source
@@ -83,8 +87,25 @@ def of_text(text: str, origin: str) -> Source:
     return source
 
 
+def of_sent(text: str, path: str) -> Source:
+    """Return the `text` that the source file `path` had when its entry was loaded.
+
+    Raises:
+        Invalid: It cannot be compiled.
+    """
+    source = _of_source(text, path, 1)
+    if _shown.get((path, 1)) != text:
+        # All of it: what tracebacks show is what runs, whatever the file says by now.
+        lines = [f"{each}\n" for each in text.split("\n")]
+        linecache.cache[path] = (len(text), None, lines, path)
+        _remember(_shown, (path, 1), text)
+    return source
+
+
 def find(code: CodeRef | LibraryRef) -> Source | None:
     """Return the source of `code` if it need neither be read nor compiled now."""
+    if code.text is not None and code.path is not None:
+        return _by_text.get((code.text, code.path, 1))
     if code.text is not None:
         return _by_text.get((code.text, *place_of(code.origin)))
     if code.path is None:
@@ -125,6 +146,15 @@ def _read(path: str) -> bytes:
         raise _unreadable(path, error) from error
 
 
+def _decoded(data: bytes) -> str | bytes:
+    """Return a source as the text that would have been sent of it, so that both are compiled once;
+    the compiler says what is wrong with one that is none."""
+    try:
+        return decode_source(data)
+    except (SyntaxError, UnicodeDecodeError):
+        return data
+
+
 def _unreadable(path: str, error: OSError) -> NotFound | Invalid:
     if isinstance(error, FileNotFoundError):
         return NotFound(f"there is no source file {path}")
@@ -143,7 +173,7 @@ def _of_source(text: bytes | str, filename: str, line: int) -> Source:
 def _compile(text: bytes | str, filename: str, line: int) -> CodeType:
     # Empty lines above put the first line of inline code where it stands in its file.
     padded = "\n" * (line - 1) + text if isinstance(text, str) else text
-    where = f"{filename}:{line}" if isinstance(text, str) else filename
+    where = f"{filename}:{line}" if line > 1 else filename
     try:
         return compile(padded, filename, "exec", dont_inherit=True)
     except SyntaxError as error:

@@ -102,7 +102,8 @@ def _module_of(
         return _import(code.module, search_path)
     if code.path is not None:
         where = code.path
-        source = compiled.of_file(where)
+        is_sent = code.text is not None
+        source = compiled.of_sent(code.text or "", where) if is_sent else compiled.of_file(where)
     elif code.text is not None:
         where = code.origin or f"<{name}>"
         source = compiled.of_text(code.text, where)

@@ -31,8 +31,10 @@ class Source:
     def read(self, reading: Reading, cursor: Cursor) -> dict[str, str]:
         """Return where the code is; what is in it is judged by the shell."""
         node = cursor.node
+        if reading.is_document and isinstance(node, Scalar) and _is_code(node.text):
+            return {"text": node.text, "origin": reading.code_at or f"<{reading.owner}>"}
         if isinstance(node, Scalar) and node.style is Style.BLOCK:
-            return {"text": node.text, "origin": f"{reading.file_path}:{node.place.line + 1}"}
+            return {"text": node.text, "origin": inline_at(reading, node)}
         text = Text("file://NAME, or code in a block: |").read(reading, cursor)
         if text.startswith(FILE_SCHEME) and len(text) > len(FILE_SCHEME):
             return {"path": resolve_path(reading, cursor, text.removeprefix(FILE_SCHEME))}
@@ -44,6 +46,16 @@ class Source:
     def schema(self) -> dict[str, Any]:
         """Return the shape as JSON Schema."""
         return {"type": "string", "examples": ["file://workers.py"]}
+
+
+def inline_at(reading: Reading, node: Scalar) -> str:
+    """Return `file:line` of the first line of a literal block."""
+    return f"{reading.file_path}:{node.place.line + 1}"
+
+
+def _is_code(text: str) -> bool:
+    """Say whether a document means code, and no file: it no longer knows what was a block."""
+    return not text.startswith(FILE_SCHEME) and any(mark in text for mark in "\n(= ")
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,17 @@ def _entry(draft: FileDraft, item: Cursor) -> None:
         return
     keys = {key: value for key, _, value in item.pairs()}
     entry_id = _id(reading, item, keys)
+    read = read_entry(reading, item, entry_id)
+    if entry_id:
+        draft.drafts.append(read)
+
+
+def read_entry(reading: Reading, item: Cursor, entry_id: str) -> Draft:
+    """Return the entry in the mapping `item`; what is wrong is noted in `reading`.
+
+    An empty `entry_id` is one that could not be read: the rest is judged all the same.
+    """
+    keys = {key: value for key, _, value in item.pairs()}
     reading.owner, reading.owner_depth = entry_id, len(item.path) if entry_id else 0
     try:
         kind = _kind(reading, item, keys)
@@ -154,9 +165,8 @@ def _entry(draft: FileDraft, item: Cursor) -> None:
         reading.problems.extend([bad.problem] if bad.problem else [])
         kind = ""
     entry = _typed(reading, item, kind, entry_id) if kind else None
-    if entry_id:
-        draft.drafts.append(Draft(entry_id, kind, item, reading, entry))
     reading.owner, reading.owner_depth = "", 0
+    return Draft(entry_id, kind, item, reading, entry)
 
 
 def _id(reading: Reading, item: Cursor, keys: dict[str, Cursor]) -> str:

@@ -14,8 +14,10 @@ from supervisor.core.spec import Code, LibraryCode
 MAX_LIBRARIES = 256
 """Libraries that one entry reaches: what is larger is a package, and wants to be one."""
 MAX_INLINE_BYTES = 2**20
-"""Inline code of an entry and its libraries together: it travels in each start of an actor, whose
-frame may have 16 MiB."""
+"""Inline code of an entry and its libraries together."""
+MAX_CODE_BYTES = 4 * 2**20
+"""All of its source code, that of files too: it travels in each start of an actor, whose frame may
+have 16 MiB."""
 
 
 def judge(drafts: Sequence[Draft], references: Iterable[Reference]) -> list[Problem]:
@@ -81,12 +83,23 @@ def _too_much(
         hint = "make a package of them, and import that in Python"
         yield draft.reading.problem(draft.cursor.at("imports"), message, hint)
     reached = [code_of(by_id[id_]) for id_ in ids if id_ in by_id]
-    size = sum(len((code.text or "").encode()) for code in (own, *reached) if code is not None)
-    if size > MAX_INLINE_BYTES:
-        what = "the inline code of {} and all that it imports" if ids else "the inline code of {}"
-        message = f"{what.format(draft.id)} has {size} bytes; at most {MAX_INLINE_BYTES}"
-        at = draft.cursor.at("imports" if ids else "source")
+    codes = [code for code in (own, *reached) if code is not None]
+    at = draft.cursor.at("imports" if ids else "source")
+    what = f"{draft.id} and all that it imports" if ids else draft.id
+    inline = sum(_size_bytes(code) for code in codes if code.path is None)
+    if inline > MAX_INLINE_BYTES:
+        message = f"the inline code of {what} has {inline} bytes; at most {MAX_INLINE_BYTES}"
         yield draft.reading.problem(at, message, "put it into files: source: file://...")
+        return
+    size = sum(_size_bytes(code) for code in codes)
+    if size > MAX_CODE_BYTES:
+        message = f"the code of {what} has {size} bytes; at most {MAX_CODE_BYTES}"
+        hint = "make a package of it, and write module: instead of source:"
+        yield draft.reading.problem(at, message, hint)
+
+
+def _size_bytes(code: Code | LibraryCode) -> int:
+    return len((code.text or "").encode())
 
 
 def code_of(draft: Draft) -> Code | LibraryCode | None:

@@ -9,6 +9,7 @@ from supervisor.core.config.code import CODE, MAILBOX, METHOD, check_code, with_
 from supervisor.core.config.nodes import Cursor
 from supervisor.core.config.pools import DELAYS, POOL, RETRY, Workers, check_delays
 from supervisor.core.config.reading import Reading, Role
+from supervisor.core.config.security import POLICY_FIELDS, SECURITY
 from supervisor.core.config.shapes import Choice, Duration, Flag, Link, Size, Whole, Word
 from supervisor.core.config.special import (
     Command,
@@ -29,7 +30,9 @@ from supervisor.core.spec import (
     LibraryEntry,
     Lifecycle,
     Limits,
+    OnChange,
     OnLimit,
+    PolicyEntry,
     ProcessEntry,
     Restart,
     ServiceEntry,
@@ -176,10 +179,15 @@ SUPERVISOR = Table(
 
 
 PROCESS = Table(
-    {**_COMMON, **CODE, "method": METHOD, "mailbox": MAILBOX},
+    {
+        **_COMMON,
+        **CODE,
+        "method": METHOD,
+        "mailbox": MAILBOX,
+        "on_change": Field(Choice(OnChange), "what a change of its code means for its actors"),
+    },
     build=lambda **values: ProcessEntry(**with_code(values)),
     check=check_code,
-    later=("on_change",),
 )
 
 LIBRARY = Table(
@@ -242,17 +250,17 @@ SERVICE = Table(
         "host": Field(Link(Role.HOST), "where it runs; an OS process of its own by default"),
         "input": Field(ListOf(Data()), "arguments of the entry function"),
         "mailbox": MAILBOX,
+        "security": Field(SECURITY, "as whom it acts, and what it may"),
         "lifecycle": _LIFECYCLE,
         **_LIMITS,
     },
     build=lambda **values: ServiceEntry(**_with_limits(values)),
-    later=("security",),
 )
 
 
 def _check_exec(reading: Reading, cursor: Cursor, values: dict[str, Any]) -> None:
     lifecycle = cursor.at("lifecycle", "heartbeat_timeout")
-    if lifecycle.path[-1] != "heartbeat_timeout":
+    if lifecycle.path[-1:] != ("heartbeat_timeout",):
         return
     own = values.get("lifecycle", DEFAULTS)
     if own.heartbeat_timeout_s:
@@ -277,6 +285,8 @@ DATA = Table(
     build=DataEntry,
 )
 
+POLICY = Table({**_COMMON, **POLICY_FIELDS}, build=PolicyEntry)
+
 KINDS: dict[str, Table] = {
     "supervisor": SUPERVISOR,
     "process.py": PROCESS,
@@ -286,8 +296,9 @@ KINDS: dict[str, Table] = {
     "process.service": SERVICE,
     "exec.service": EXEC,
     "registry.entry": DATA,
+    "security.policy": POLICY,
 }
-LATER_KINDS = ("workflow.py", "workflow.host", "schedule", "security.policy")
+LATER_KINDS = ("workflow.py", "workflow.host", "schedule")
 """Kinds of the format that this version does not have."""
 UP_ABLE = frozenset(
     {"supervisor", "process.host", "process.service", "exec.service", "function.py"}

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import msgspec
 
 from supervisor.core.spec import Place
+from wippy.core.entry import path_text as path_text
 
 Atom: TypeAlias = "bool | int | float | str | None"
 
@@ -83,14 +84,6 @@ class Cursor:
                 return here
             here = found
         return here
-
-
-def path_text(path: tuple[str | int, ...]) -> str:
-    """Return a path as people write it: `entries[2].lifecycle.restart`."""
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
 
 
 def describe(node: Node) -> str:

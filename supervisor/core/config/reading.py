@@ -26,6 +26,7 @@ class Role(enum.StrEnum):
     CODE = "runs"
     IMPORT = "imports"
     TEMPLATE = "makes its children from"
+    POLICY = "is governed by"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,16 @@ class Reading:
         namespace: Of the file.
         owner: Id of the entry that is being read; empty outside of entries.
         file_path: The file, absolute.
+        is_document: It is a document of the registry: variables have been filled in already.
+        code_at: For a document: `file:line` of its inline code, where that is known.
     """
 
     folder: str
     file_path: str
     lines: tuple[str, ...]
     environ: Mapping[str, str]
+    is_document: bool = False
+    code_at: str = ""
     namespace: str = ""
     owner: str = ""
     owner_depth: int = 0
@@ -141,7 +146,7 @@ class Reading:
         `$${` is a literal `${`. A variable that is not set and has no default is `Bad`: an empty
         string in its place would be found out late, by a program.
         """
-        if "${" not in text:
+        if "${" not in text or self.is_document:
             return text
         return _ENV.sub(lambda match: self._variable(cursor, match), text)
 

@@ -31,6 +31,7 @@ WANTED: Mapping[Role, frozenset[str]] = {
     Role.CODE: frozenset({"process.py"}),
     Role.IMPORT: frozenset({"library.py", "function.py"}),
     Role.TEMPLATE: frozenset({"process.service", "exec.service"}),
+    Role.POLICY: frozenset({"security.policy"}),
 }
 """Kinds that may stand in each role."""
 

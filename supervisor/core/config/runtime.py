@@ -13,10 +13,10 @@ from supervisor.core.config.kinds import INTENSITY
 from supervisor.core.config.nodes import Cursor, Node, Scalar, Sequence, Style, shorten
 from supervisor.core.config.problems import Problem, did_you_mean
 from supervisor.core.config.reading import Bad, Reading
-from supervisor.core.config.shapes import Duration, Shape, Size, Whole
+from supervisor.core.config.shapes import Choice, Duration, Flag, Shape, Size, Whole
 from supervisor.core.config.special import Folder
 from supervisor.core.config.tables import Field, ListOf, Table
-from supervisor.core.spec import IntensitySpec, Place
+from supervisor.core.spec import IntensitySpec, Place, Rollback
 from wippy.core import ids
 
 TOP_INTENSITY = IntensitySpec(max_restarts=20, within_s=10.0)
@@ -86,6 +86,13 @@ RUNTIME = Table(
         ),
         "intensity": Field(TOP, "restarts before the top supervisor gives up"),
         "history_limit": Field(Whole(100, 10**8), "restart history records kept"),
+        "rollback": Field(
+            Choice(Rollback), "whether a version whose services do not become ready is undone"
+        ),
+        "rollback_grace": Field(
+            Duration(above_zero=True), "time that they have for it", "rollback_grace_s"
+        ),
+        "watch": Field(Flag(), "whether changed files are taken over while the node runs"),
     },
     check=_one_name,
 )
@@ -198,7 +205,7 @@ def _as_node(shape: Shape, node: Node) -> Node:
     if isinstance(shape, ListOf):
         words = [word.strip() for word in node.text.split(",") if word.strip()]
         return Sequence(node.place, tuple(Scalar(node.place, w, Style.QUOTED) for w in words))
-    return Scalar(node.place, node.text) if isinstance(shape, Whole) else node
+    return Scalar(node.place, node.text) if isinstance(shape, Whole | Flag) else node
 
 
 def _field(path: tuple[str, ...]) -> str:

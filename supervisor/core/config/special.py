@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,7 +95,12 @@ def resolve_path(reading: Reading, cursor: Cursor, text: str) -> str:
     if text.startswith("~"):
         hint = f"write ${{env:HOME}}{text[1:]}" if text in {"~"} or text[1:2] == "/" else ""
         raise reading.bad(cursor, f"{reading.name(cursor)}: '~' is not expanded", hint)
-    return posixpath.normpath(posixpath.join(reading.folder, text))
+    path = posixpath.join(reading.folder, text)
+    if not path.startswith("/"):
+        # An entry that was made at run time stands in no folder.
+        message = f"{reading.name(cursor)}: {shorten(text)!r} is relative to no folder"
+        raise reading.bad(cursor, message, "write an absolute path")
+    return posixpath.normpath(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +247,11 @@ PROBE = Table(
 @dataclass(frozen=True, slots=True)
 class Readiness:
     """`none`, `notify`, or a mapping with one probe."""
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """The keys of the longer form."""
+        return PROBE.fields
 
     def read(self, reading: Reading, cursor: Cursor) -> Probe:
         """Return the probe."""
