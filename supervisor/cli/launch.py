@@ -19,6 +19,7 @@ from supervisor.core.spec import Blueprint
 from supervisor.core.view import NodeView
 from supervisor.io.control_client import ControlClient
 from supervisor.io.node_file import (
+    BLUEPRINT,
     SOCKET,
     NodeFile,
     is_listening,
@@ -31,7 +32,6 @@ from supervisor.io.state_lock import StateLock
 from wippy.core import reasons
 from wippy.errors import AlreadyExists, Invalid, NotFound, PermissionDenied, Timeout, Unavailable
 
-BLUEPRINT = "blueprint.msgpack"
 NODE_LOG = "node.log"
 GUARDIAN = "supervisor.root.guardian"
 SOCKET_PATH_MAX = 107

@@ -13,6 +13,8 @@ from pathlib import Path
 import msgspec
 
 NAME = "node.json"
+BLUEPRINT = "blueprint.msgpack"
+"""The whole configuration, in the run folder: what `start` leaves for every root."""
 SOCKET = "root"
 OUR_TITLES = (b"wippy", b"supervisor.root.guardian")
 """What the command line of a guardian holds; a pid used again by a stranger does not."""

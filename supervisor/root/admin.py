@@ -282,11 +282,13 @@ class Admin:
         root = self._root
         root.chronicle.pass_on()
         await root.keeper.flush(0.2)
+        # First what is not known to be stored: what gets there meanwhile is found twice, not never.
+        unsettled = root.chronicle.since(root.chronicle.last_seq - root.keeper.lag)
         stored = await asyncio.to_thread(self._stored.history, id, limit)
         known = {(fact.seq, fact.at_s) for fact in stored}
         fresh = [
             fact
-            for fact in root.chronicle.since(root.chronicle.last_seq - root.keeper.lag)
+            for fact in unsettled
             if (not id or fact.id == id) and (fact.seq, fact.at_s) not in known
         ]
         return (*stored, *fresh)[-limit:]

@@ -20,7 +20,7 @@ import supervisor
 from supervisor.core.facts import FactKind
 from supervisor.core.graph import build
 from supervisor.core.spec import Blueprint
-from supervisor.io.node_file import read_node_file
+from supervisor.io.node_file import BLUEPRINT, read_node_file
 from supervisor.io.os_process import OsProcess, boot_id
 from supervisor.io.process_table import ProcessTable
 from supervisor.io.state_lock import StateLock
@@ -28,9 +28,9 @@ from supervisor.io.subreaper import become_subreaper
 from supervisor.root import recovery
 from supervisor.root.control import SOCKET_NAME
 from supervisor.root.root import Root
+from supervisor.root.run_folder import START_ANEW_CODE
 from wippy.errors import WippyError
 
-BLUEPRINT = "blueprint.msgpack"
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 """Blocked by the guardian from the start, so that one that comes during recovery is not lost."""
 
@@ -47,6 +47,8 @@ def main(argv: list[str]) -> int:
     except WippyError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         code = 1
+    if code == START_ANEW_CODE:
+        return code  # without a word to the guardian: it starts another root
     try:
         os.write(report_fd, str(code).encode())
     except BrokenPipeError:
@@ -85,7 +87,7 @@ async def _serve(
         root_starts=root_starts,
         guardian_pid=guardian_pid,
         python_path=_python_path(),
-        logs_json=log_format == "json",
+        log_format=log_format,
     )
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:

@@ -71,6 +71,7 @@ class Housekeeping:
         self._rounds += 1
         root.growth.round()
         root.stalls.round()
+        root.run_folder.look()
         if root.subscribers.is_watched or self._rounds % UNLIMITED_EVERY == 1:
             self.sample()
             root.memory.clear_stale_readers()

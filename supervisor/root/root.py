@@ -38,6 +38,7 @@ from supervisor.root.peers import Peers
 from supervisor.root.perform import Performer
 from supervisor.root.pools import Pools, Seat
 from supervisor.root.probing import Probing
+from supervisor.root.run_folder import RunFolder
 from supervisor.root.spawns import Spawns
 from supervisor.root.stalls import Stalls
 from supervisor.root.subscribers import Subscribers
@@ -58,7 +59,7 @@ class Root:
         root_starts: Roots so far, this one included.
         guardian_pid: Who started this process.
         python_path: Where children find our packages.
-        logs_json: Log lines are JSON, not text.
+        log_format: Of log lines: `text` or `json`.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Root:
         root_starts: int,
         guardian_pid: int,
         python_path: str,
-        logs_json: bool = False,
+        log_format: str = "text",
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.blueprint = blueprint
@@ -105,7 +106,7 @@ class Root:
         )
         run_id = f"{int(time.time() * 1000):x}-{root_starts}"
         self.keeper = KeeperClient(run_dir, run_id, context=self.control.context)
-        self.lines = LogLines(as_json=logs_json)
+        self.lines = LogLines(as_json=log_format == "json")
         self.chronicle = Chronicle(self.loop, self.lines, self.keeper)
         self.forkserver = Forkserver(
             python_path=python_path,
@@ -145,6 +146,7 @@ class Root:
         self.chronicle.on_fact = self.subscribers.wake
         self.admin = Admin(self)
         self.stalls = Stalls(self)
+        self.run_folder = RunFolder(self, log_format)
         self.housekeeping = Housekeeping(self)
 
     # --- the loop ---
