@@ -15,8 +15,7 @@ cannot arrives as an event. What waits is awaited.
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from threading import get_ident
 from typing import Any, NoReturn, TypeVar
 
@@ -46,6 +45,8 @@ from wippy.runtime.context import (
     current,
     current_actor,
 )
+from wippy.runtime.doorway import here as _here
+from wippy.runtime.doorway import in_loop as _in_loop
 from wippy.runtime.inbox import Inbox
 from wippy.runtime.local import LocalActor
 from wippy.runtime.peer import Peer
@@ -553,29 +554,6 @@ def events() -> Events:
 
 
 # --- helpers of the above -----------------------------------------------------------------------
-
-
-def _here() -> tuple[Plane, LocalActor]:
-    context = current()
-    if context.plane is None or context.local is None:
-        raise Invalid("this actor cannot exchange messages: its process has no run folder")
-    return context.plane, context.local
-
-
-def _in_loop(plane: Plane, work: Callable[[], T]) -> T:
-    """Do `work` in the loop's thread, from whichever thread: the plane belongs to it."""
-    if get_ident() == plane.thread:
-        return work()
-    done: concurrent.futures.Future[T] = concurrent.futures.Future()
-
-    def run() -> None:
-        try:
-            done.set_result(work())
-        except BaseException as error:  # noqa: BLE001  # carried to the thread that asked
-            done.set_exception(error)
-
-    plane.loop.call_soon_threadsafe(run)
-    return done.result()
 
 
 def _found(plane: Plane, target: str) -> tuple[Peer, int]:

@@ -22,10 +22,12 @@ said that it decides itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine, Iterator
 from contextvars import copy_context
 from typing import Any, TypeVar
 
+from wippy import funcs as awaited_funcs
 from wippy import process
 from wippy.core.channels import NOTHING, TIMEOUT, Closed
 from wippy.core.durations import Duration, seconds
@@ -42,6 +44,7 @@ __all__ = [
     "Inbox",
     "call",
     "exec",
+    "funcs",
     "inbox",
     "listen",
     "ready",
@@ -88,6 +91,62 @@ def exec(process_id: str, host: str = "", *args: Any, timeout: Duration | None =
     refuse_to_block_loop("await process.exec(...)")
     timeout_s = None if timeout is None else seconds(timeout)
     return wait(process.exec(process_id, host, *args, timeout_s=timeout_s))
+
+
+class BlockingCalls:
+    """The blocking twins of `wippy.funcs`: `sync.funcs.call("app:resize", "cat.png", 640)`.
+
+    A future (`wippy.funcs.start`, which never waits) is waited for with `sync.funcs.result`.
+    """
+
+    __slots__ = ()
+
+    def call(
+        self,
+        function: str,
+        *args: Any,
+        timeout: Duration | None = None,
+        retry: awaited_funcs.RetryPolicy | int | None = None,
+    ) -> Any:
+        """Call a function and return what it returns; see `wippy.funcs.call`.
+
+        A function that is a plain `def` itself gives its place among the threads of its worker up
+        meanwhile, so calls within calls never wait for each other.
+
+        Args:
+            function: Entry id of a `function.py`.
+            args: Data.
+            timeout: Limit of one attempt; 0 is none. None as the entry says.
+            retry: As for `wippy.funcs.call`.
+
+        Raises:
+            Failed, Timeout, Exited, Unavailable, NotFound, TypeError: As `wippy.funcs.call`.
+            Cancelled: The calling actor is to stop.
+            Invalid: As `wippy.funcs.call`; or called on the thread of an event loop.
+        """
+        refuse_to_block_loop("await funcs.call(...)")
+        timeout_s = None if timeout is None else seconds(timeout)
+        return wait(awaited_funcs.call(function, *args, timeout_s=timeout_s, retry=retry))
+
+    def result(self, future: awaited_funcs.Future, *, timeout: Duration | None = None) -> Any:
+        """Wait for a call that was started, and return its result.
+
+        Raises:
+            Timeout: Not done within `timeout`; the call goes on.
+            Cancelled: The calling actor is to stop, or the call was cancelled.
+            WippyError: As `wippy.funcs.call`.
+            Invalid: Called on the thread of an event loop.
+        """
+        refuse_to_block_loop("await future")
+        with _without_place(current()):
+            chosen = select(future.case_done(), timeout=timeout)
+        if chosen.index == TIMEOUT:
+            raise Timeout(f"{future.function} has not returned within {timeout}")
+        return future.result()
+
+
+funcs = BlockingCalls()
+"""The blocking twins of `wippy.funcs`."""
 
 
 def ready(target: str) -> None:
@@ -250,10 +309,11 @@ def wait(work: Coroutine[Any, Any, T], *, timeout: Duration | None = None) -> T:
         # Nobody will await it: say so to Python, or it warns.
         work.close()
         raise
-    deed.start()
-    chosen = select_blocking(deed.over.case_receive(), stop.case_receive(), timeout=timeout)
-    if chosen.index != 0:
-        deed.give_up()
+    with _without_place(context):
+        deed.start()
+        chosen = select_blocking(deed.over.case_receive(), stop.case_receive(), timeout=timeout)
+        if chosen.index != 0:
+            deed.give_up()
     if chosen.index == 1:
         raise _cancelled(context)
     if deed.task.cancelled():
@@ -296,6 +356,18 @@ class _Deed:
     def _begin(self) -> None:
         self.task = self._loop.create_task(self._work)
         self.task.add_done_callback(lambda _: self.over.close())
+
+
+@contextlib.contextmanager
+def _without_place(context: ActorContext) -> Iterator[None]:
+    """Give up the place among the threads of its worker that a function has, while it waits."""
+    leave = None if context.call is None else context.call.leave
+    come_back = None if leave is None else leave()
+    try:
+        yield
+    finally:
+        if come_back is not None:
+            come_back()
 
 
 def _interruption(context: ActorContext) -> Channel[None]:

@@ -74,7 +74,7 @@ class Frames:
             case messages.Beat(generation=generation) if generation == job.generation:
                 self.beats[job.slot] = frame
                 root.feed(steps.Beat(job.slot, generation))
-                root.pools.note_beat(vessel, frame.actors)
+                root.pools.note_beat(vessel, frame.actors + frame.calls)
             case messages.NotNeeded(generation) if generation == job.generation:
                 root.feed(steps.SaidNotNeeded(job.slot, generation))
             case messages.Ended(generation, reason) if generation == job.generation:

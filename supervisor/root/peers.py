@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from supervisor.core import functions
 from supervisor.core.facts import Fact, FactKind
 from supervisor.core.spec import Dedicated, PoolActor
 from supervisor.core.view import State
@@ -34,6 +35,7 @@ PEER_FRAMES = (
     messages.EndProcess,
     messages.WantCode,
     messages.WantWorker,
+    messages.WantFunction,
 )
 
 
@@ -64,6 +66,9 @@ class Peers:
                 self._send(peer, root.spawns.answer_code(process))
             case messages.WantWorker(host):
                 root.growth.want(peer, host)
+            case messages.WantFunction(function):
+                entries = root.blueprint.entries
+                self._send(peer, functions.answer(function, entries))
             case _:
                 raise Invalid(f"{type(frame).__name__} is not for the root now")
 

@@ -136,14 +136,14 @@ class Actor:
         """Return the actor's life as a coroutine; a wrong number of arguments is `Invalid`."""
         if inspect.isasyncgenfunction(self._entry):
             raise Invalid(f"{_name_of(self._entry)} yields: an entry function must not")
-        if _is_coroutine_function(self._entry):
+        if is_coroutine_function(self._entry):
             try:
                 # Runs no user code: only the arguments are looked at.
                 coroutine: Coroutine[Any, Any, Any] = self._entry(*self._args)
             except TypeError as error:
                 raise Invalid(f"the arguments do not fit: {error}") from None
             return coroutine
-        _check_arguments(self._entry, self._args)
+        check_arguments(self._entry, self._args)
         return self._in_thread()
 
     async def _in_thread(self) -> Any:
@@ -250,13 +250,15 @@ async def _outlast(
     return done.result()
 
 
-def _is_coroutine_function(entry: Entry) -> bool:
+def is_coroutine_function(entry: Entry) -> bool:
+    """Say whether calling `entry` makes a coroutine."""
     return inspect.iscoroutinefunction(entry) or inspect.iscoroutinefunction(
         getattr(entry, "__call__", None)  # noqa: B004  # the method itself is asked, not callable()
     )
 
 
-def _check_arguments(entry: Entry, args: tuple[Any, ...]) -> None:
+def check_arguments(entry: Entry, args: tuple[Any, ...]) -> None:
+    """Raise `Invalid` if `entry` does not take so many arguments; run nothing."""
     try:
         signature = inspect.signature(entry)
     except ValueError:

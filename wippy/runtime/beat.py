@@ -20,6 +20,7 @@ class Heart:
         interval_s: Seconds between beats; 0 sends none.
         count_actors: Says how many actors live here.
         plane: Its messages are counted too; None where there is none.
+        count_calls: Says how many calls were under way since it was asked last.
     """
 
     def __init__(
@@ -30,7 +31,9 @@ class Heart:
         interval_s: float,
         count_actors: Callable[[], int],
         plane: Plane | None = None,
+        count_calls: Callable[[], int] | None = None,
     ) -> None:
+        self._count_calls = count_calls
         self._plane = plane
         self._control = control
         self._generation = generation
@@ -59,6 +62,7 @@ class Heart:
                 received=0 if plane is None else plane.received,
                 output_dropped=dropped_bytes(),
                 dead_letters={} if plane is None else dict(plane.dead_letters),
+                calls=0 if self._count_calls is None else self._count_calls(),
             )
         )
         # From now, not from when it was due: after a pause there is one beat, not a burst.

@@ -16,7 +16,7 @@ from wippy.core.calls import Kind, Wait, Waits
 from wippy.core.messages import UnregisterName
 from wippy.core.reasons import ExitReason, NoProcess, Normal, sentence
 from wippy.core.wire import MAX_MESSAGE_BYTES, WORKER
-from wippy.errors import Exited, Failure, Internal, Invalid, NotFound, WippyError
+from wippy.errors import Exited, Failure, Internal, Invalid, NotFound, Unavailable, WippyError
 from wippy.runtime.local import LocalActor
 from wippy.runtime.peer import Peer
 
@@ -72,7 +72,12 @@ class Bonds:
         """Wait no more; an answer that still comes is dropped."""
         local.waits.discard(reference)
         wait = self.waits.give_up(reference)
-        if wait is not None and isinstance(wait.origin, Peer):
+        if wait is None or not isinstance(wait.origin, Peer):
+            return
+        if wait.kind is Kind.INVOKE:
+            wait.origin.say(wire.CancelCall(reference))
+            wait.then.cancel()  # whoever waits in another task than the actor's own
+        else:
             wait.origin.say(wire.Unmonitor(wait.target, local.number, reference))
 
     def link(self, local: LocalActor, peer: Peer, actor: int, *, is_spawn: bool = False) -> None:
@@ -249,6 +254,9 @@ class Bonds:
     def _settle(self, wait: Wait, reason: ExitReason, value: Any, problem: str) -> None:
         local = self._forget_wait(wait)
         assert isinstance(wait.origin, Peer)
+        if wait.kind is Kind.INVOKE:
+            _fail(wait, _worker_lost(wait.origin, reason))
+            return
         pid = f"{wait.origin.prefix}{wait.target}"
         if wait.kind is Kind.MONITOR:
             if local is not None:
@@ -305,6 +313,8 @@ class Bonds:
                 origin.say(wire.Credit(local.number, units))
         for reference in list(local.waits):
             self.give_up(local, reference)
+        for close in list(local.closers.values()):
+            close()
 
         def tell() -> None:
             self._announce(local, reason, value)
@@ -383,6 +393,18 @@ def _fulfil(wait: Wait, value: Any) -> None:
 def _fail(wait: Wait, error: WippyError) -> None:
     if not wait.then.done():
         wait.then.set_exception(error)
+
+
+def _worker_lost(peer: Peer, reason: ExitReason) -> WippyError:
+    if isinstance(reason, NoProcess):
+        return Unavailable(f"the worker {peer.slot} g{peer.generation} is not there any more")
+    error = Exited(
+        f"the worker {peer.slot} g{peer.generation} ended before the function returned: "
+        f"{sentence(reason)}",
+        reason,
+    )
+    error.retryable = True  # another worker can do it
+    return error
 
 
 def _error_for(pid: str, reason: ExitReason, kind: Kind) -> WippyError:

@@ -110,6 +110,22 @@ def _wake_on(loop: asyncio.AbstractEventLoop, awake: asyncio.Event) -> None:
         loop.call_soon_threadsafe(awake.set)
 
 
+@dataclass(frozen=True, slots=True)
+class CallScope:
+    """What a call of a function leaves to the calls that it makes itself.
+
+    Attributes:
+        deadline_s: When its caller waits no more, by the loop's clock; infinity: never.
+        depth: How many calls it is within.
+        leave: Gives up the place of its thread while that waits; returns what takes it again. None
+            for an `async def`.
+    """
+
+    deadline_s: float
+    depth: int
+    leave: Callable[[], Callable[[], None]] | None = None
+
+
 @dataclass(slots=True)
 class ActorContext:
     """What an actor knows of itself.
@@ -124,6 +140,7 @@ class ActorContext:
         interruption: Closed when that happens; None until some thread of it waits.
         tie: Ties the process to the others, where that is left until the first line of user code
             has run; None where it is done.
+        call: The call that it is, for a function.
     """
 
     pid: Pid
@@ -134,6 +151,7 @@ class ActorContext:
     is_interrupted: bool = False
     interruption: Channel[None] | None = None
     tie: Callable[[], None] | None = None
+    call: CallScope | None = None
     _plane: Plane | None = None
     _local: LocalActor | None = None
 

@@ -38,6 +38,7 @@ class LocalActor:
         parent: (process, actor) that spawned it, where that was not told by a watch.
         traps_links: Links come as LINK_DOWN events.
         values: Context values, which its children inherit.
+        closers: Called at its end, by what they belong to.
     """
 
     number: int
@@ -56,6 +57,7 @@ class LocalActor:
     parent: tuple[Peer, int] | None = None
     traps_links: bool = False
     values: dict[str, Any] = field(default_factory=dict)
+    closers: dict[object, Callable[[], object]] = field(default_factory=dict)
 
     def tell_exit(self, sender: str, reason: ExitReason, value: Any, problem: str) -> None:
         """Give it the EXIT event of a monitor."""

@@ -20,7 +20,9 @@ from wippy.core.ids import Pid
 from wippy.core.mailbox import Box, Delivery
 from wippy.core.messages import (
     FromProcess,
+    Function,
     Gone,
+    HostReady,
     NameFreed,
     NameTaken,
     ToProcess,
@@ -28,8 +30,9 @@ from wippy.core.messages import (
 )
 from wippy.core.reasons import ExitReason, NoProcess
 from wippy.core.wire import Frame
-from wippy.errors import Invalid
+from wippy.errors import Failure, Invalid
 from wippy.runtime.bonds import Bonds
+from wippy.runtime.calling import Calling
 from wippy.runtime.context import Event, EventKind
 from wippy.runtime.directory import Directory
 from wippy.runtime.local import LocalActor
@@ -60,6 +63,19 @@ class RootPort(Protocol):
         """Send a frame to the root."""
 
 
+class Serves(Protocol):
+    """Runs functions for callers: a worker's (`wippy.runtime.serving`)."""
+
+    def invoke(self, peer: Peer, order: wire.Invoke) -> None:
+        """Begin a call, or refuse it."""
+
+    def cancel(self, peer: Peer, order: wire.CancelCall) -> None:
+        """Give a call up."""
+
+    def caller_gone(self, peer: Peer) -> None:
+        """Give up all calls of a process that has ended."""
+
+
 class Plane:
     """Used by the thread of the loop only.
 
@@ -78,6 +94,8 @@ class Plane:
         sent: Messages sent.
         received: Messages delivered.
         on_spawn: Starts an actor for another process: a worker's.
+        calling: The calls of functions that actors here make.
+        serving: Runs functions for callers: a worker's.
         thread: Of the loop.
         names: Names of actors here, to their pids: the directory shows them a moment later.
     """
@@ -118,11 +136,16 @@ class Plane:
         self.bonds = Bonds(self)
         self.post = Post(self, directory)
         self.spawner = Spawner(self, self.post)
+        self.calling = Calling(self)
+        self.serving: Serves | None = None
         self._handlers: dict[type, Callable[[Peer, wire.Item], None]] = {
             wire.Run: self._run,
             wire.Credit: self._credit,
             wire.Call: self._call,
             wire.SpawnActor: self._spawn,
+            wire.Invoke: self._invoke,
+            wire.Returned: self.calling.returned,
+            wire.CancelCall: self._cancel_call,
             **self.bonds.handlers,
         }
         self.own = self.peer(pid.slot, pid.generation)
@@ -339,6 +362,20 @@ class Plane:
             return
         self.on_spawn(peer, item)
 
+    def _invoke(self, peer: Peer, item: wire.Item) -> None:
+        assert isinstance(item, wire.Invoke)
+        if self.serving is None:
+            self.dead_letters["no host"] += 1
+            why = Failure("unavailable", f"{self.slot} is no worker of a pool")
+            peer.say(wire.Returned(item.reference, error=why, is_refused=True))
+        else:
+            self.serving.invoke(peer, item)
+
+    def _cancel_call(self, peer: Peer, item: wire.Item) -> None:
+        assert isinstance(item, wire.CancelCall)
+        if self.serving is not None:
+            self.serving.cancel(peer, item)
+
     def waiting(self) -> int:
         """Return how many messages wait in the mailboxes here."""
         return sum(local.mailbox.waiting for local in self.actors.values())
@@ -354,6 +391,8 @@ class Plane:
                 self.bonds.name_freed(name)
             case NameTaken(name, pid):
                 self._name_taken(name, pid)
+            case Function() | HostReady():
+                self.calling.told(message)
             case _:
                 return False
         return True
@@ -429,6 +468,8 @@ class Plane:
         for local in list(self.actors.values()):
             local.mailbox.forget(peer)
         self.bonds.process_ended(peer, reason)
+        if self.serving is not None:
+            self.serving.caller_gone(peer)
 
     async def farewell(self, local: LocalActor, reason: ExitReason, value: Any) -> None:
         """Tell of the end of the only actor; return when it is told (its names come first)."""

@@ -22,6 +22,7 @@ from wippy.core.messages import (
     CancelActor,
     Code,
     Ended,
+    Function,
     Gone,
     HostReady,
     KillActor,
@@ -46,6 +47,7 @@ from wippy.runtime.local import LocalActor
 from wippy.runtime.output import ActorLog, complain, printing_to
 from wippy.runtime.peer import Peer
 from wippy.runtime.plane import Plane
+from wippy.runtime.serving import Serving
 
 
 @dataclass(slots=True, eq=False)
@@ -85,8 +87,11 @@ class Worker:
         self._control = control
         self._plane = plane
         self._codes = Codes(control)
+        self._serving: Serving | None = None
         if plane is not None:
             plane.on_spawn = self._spawn
+            pid = Pid(job.node, job.slot, job.generation)
+            plane.serving = self._serving = Serving(plane, self._codes, pid)
         self._hosted: dict[int, _Hosted] = {}
         self._stop: asyncio.Future[Cancel] = asyncio.get_running_loop().create_future()
         self._helpers: set[asyncio.Task[None]] = set()
@@ -107,6 +112,7 @@ class Worker:
             interval_s=job.heartbeat_s,
             count_actors=lambda: len(self._hosted),
             plane=self._plane,
+            count_calls=None if self._serving is None else self._serving.peak,
         ).start()
         self._control.send(Ready(job.generation))
         self._control.set_handler(self._told)
@@ -127,9 +133,11 @@ class Worker:
                     self._stop.set_result(message)
             case Code():
                 self._codes.take(message)
-            case Gone() | NameTaken() | NameFreed() if self._plane is not None:
+            case Gone() | NameTaken() | NameFreed() | Function() | HostReady() if (
+                self._plane is not None
+            ):
                 self._plane.told(message)
-            case Assign() | Told() | Gone() | NameTaken() | NameFreed() | HostReady():
+            case Assign() | Told() | Gone() | NameTaken() | NameFreed() | HostReady() | Function():
                 complain(f"a {type(message).__name__} frame is not for a worker")
             case _:
                 assert_never(message)
@@ -298,6 +306,8 @@ class Worker:
         for number in list(self._hosted):
             self._cancel(CancelActor(number, stop.reason, stop.deadline_s))
         tasks = [hosted.task for hosted in self._hosted.values() if hosted.task is not None]
+        if self._serving is not None:
+            tasks += self._serving.stop(stop.deadline_s)
         if tasks:
             await asyncio.wait(tasks, timeout=stop.deadline_s)
         for number, hosted in list(self._hosted.items()):
