@@ -23,7 +23,7 @@ from measuring.figures import Goal, Spread
 
 from wippy.core.messages import CodeRef, LibraryRef
 from wippy.runtime import loader
-from wippy.runtime.actor import run_in_thread
+from wippy.runtime.threads import run_in_thread
 
 LOADS = 500
 """In one sample."""

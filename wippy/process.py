@@ -27,6 +27,7 @@ from wippy.core.ids import Pid
 from wippy.core.mailbox import Message
 from wippy.core.messages import RegisterName, UnregisterName
 from wippy.core.payload import OPTIONS, encode, extend
+from wippy.core.selecting import Case
 from wippy.errors import (
     AlreadyExists,
     Failure,
@@ -42,16 +43,21 @@ from wippy.runtime.context import (
     EventKind,
     ExitSignal,
     NotNeededSignal,
+    UpgradeSignal,
     current,
     current_actor,
 )
 from wippy.runtime.doorway import here as _here
 from wippy.runtime.doorway import in_loop as _in_loop
+from wippy.runtime.entering import check_entry
 from wippy.runtime.inbox import Inbox
+from wippy.runtime.interruption import cancelled, interruption
 from wippy.runtime.local import LocalActor
 from wippy.runtime.peer import Peer
 from wippy.runtime.plane import Plane
 from wippy.runtime.post import check_size, check_topic, is_open
+from wippy.runtime.selecting import select_blocking
+from wippy.runtime.sources import EventSource
 from wippy.runtime.spawning import Options
 
 __all__ = [
@@ -86,6 +92,7 @@ __all__ = [
     "unlink",
     "unmonitor",
     "unregister",
+    "upgrade",
     "values",
     "with_options",
 ]
@@ -96,7 +103,7 @@ CANCEL_DEADLINE_S = 5.0
 _SMALL = wire.CREDIT_UNIT_BYTES
 
 event = EventKind
-"""The kinds of events: `process.event.CANCEL`, `EXIT`, `LINK_DOWN`."""
+"""The kinds of events: `process.event.CANCEL`, `EXIT`, `LINK_DOWN`, `NAME_TAKEN`, `OUTDATED`."""
 
 T = TypeVar("T")
 
@@ -142,16 +149,43 @@ def exit(value: Any = None) -> NoReturn:
     raise ExitSignal(value)
 
 
-def set_options(*, trap_links: bool | None = None) -> None:
-    """Change how the calling actor is treated.
+def set_options(*, trap_links: bool | None = None, upgradable: bool | None = None) -> None:
+    """Change how the calling actor is treated; None leaves an option as it is.
 
     Args:
         trap_links: True: the end of a linked actor comes as a LINK_DOWN event, whatever the
             reason; False, as at the start: an end that is not normal ends the calling actor too.
+        upgradable: True: newer code of the actor's entry comes as an OUTDATED event, and the actor
+            calls `upgrade` when it is ready; False, as at the start: the actor is restarted.
     """
-    local = _here()[1]
+    context = current()
     if trap_links is not None:
-        local.traps_links = trap_links
+        _here()[1].traps_links = trap_links
+    if upgradable is not None:
+        context.is_upgradable = upgradable
+
+
+def upgrade(*args: Any) -> NoReturn:
+    """Enter the newer code that an OUTDATED event has announced, with `args`; never returns.
+
+    Pid, mailbox, topics that are listened to, monitors, links, names, groups and options stay; only
+    the code changes. `finally` blocks of the old code run; tasks and threads that it has started go
+    on, with the old code: end them before. `args` are handed over as they are, so hand over data:
+    objects of the old code's classes keep their old class.
+
+    An actor that was asked to stop and upgrades instead is asked again.
+
+    Raises:
+        Invalid: The new entry function does not take `args`, there is no newer code, or this is not
+            the entry function's own task. The old code goes on, and may try again.
+    """
+    context = current()
+    if context.newer is None:
+        raise Invalid("there is no newer code: upgrade() answers an OUTDATED event")
+    if _is_on_loop() and asyncio.current_task() is not context.task:
+        raise Invalid("upgrade() leaves the entry function: call it there, not in another task")
+    check_entry(context.newer.entry, args)
+    raise UpgradeSignal(context.newer, args)
 
 
 # --- messages -------------------------------------------------------------------------------------
@@ -513,7 +547,8 @@ class Events:
     """The events of the calling actor, in the order in which they came.
 
     `async for event in process.events()` in an `async def`, `for event in process.events()` in a
-    plain `def`. Both wait for the next event and never end by themselves: break out of them.
+    plain `def`. Both wait for the next event and never end by themselves: break out of them. The
+    latter gets `Cancelled` when its actor is terminated, or ended by a link.
     """
 
     def __init__(self, context: ActorContext) -> None:
@@ -537,7 +572,19 @@ class Events:
     def __next__(self) -> Event:
         if _is_on_loop():
             raise Invalid("this would block the event loop: write 'async for' in an 'async def'")
-        return self._context.events.receive_blocking()
+        stop = interruption(self._context)
+        chosen = select_blocking(self.case_receive(), stop.case_receive())
+        if chosen.index == 1:
+            raise cancelled(self._context)
+        event: Event = chosen.value
+        return event
+
+    def case_receive(self) -> Case:
+        """Return "the next event comes" as a case of `channel.select`; its value is the event."""
+        events = self._context.events
+        if events.source is None:
+            events.source = EventSource(events)
+        return Case(events.source, is_send=False, channel=self)
 
 
 def events() -> Events:

@@ -37,8 +37,9 @@ from wippy.errors import Cancelled, Invalid, Timeout
 from wippy.runtime import inbox as awaited
 from wippy.runtime.channels import Channel
 from wippy.runtime.context import ActorContext, current, find_current
+from wippy.runtime.interruption import cancelled, interruption
 from wippy.runtime.selecting import Selected, select_blocking
-from wippy.runtime.waiters import LOCK, refuse_to_block_loop
+from wippy.runtime.waiters import refuse_to_block_loop
 
 __all__ = [
     "Inbox",
@@ -198,22 +199,20 @@ class Inbox:
             Invalid: Called on the thread of an event loop.
         """
         refuse_to_block_loop("await process.inbox().receive()")
-        return self._next(timeout)
+        with _without_place(current()):
+            return self._messages.receive_blocking(timeout=timeout)
 
     def __iter__(self) -> Iterator[Message]:
         return self
 
     def __next__(self) -> Message:
         refuse_to_block_loop("async for message in process.inbox()")
-        return self._next(None)
+        with _without_place(current()):
+            return self._messages.receive_blocking()
 
-    def _next(self, timeout: Duration | None) -> Message:
-        _interruption(current())
-        message = self._messages.take_in_thread()
-        if message is not None:
-            # What is there already costs no turn of the loop.
-            return message
-        return wait(self._messages.receive(), timeout=timeout)
+    def case_receive(self) -> Case:
+        """Return "the next message comes" as a case of `select`."""
+        return self._messages.case_receive()
 
 
 # --- time and channels ----------------------------------------------------------------------------
@@ -242,13 +241,13 @@ def select(*cases: Case, default: Any = NOTHING, timeout: Duration | None = None
     context = find_current()
     if context is None:
         return select_blocking(*cases, default=default, timeout=timeout)
-    stop = _interruption(context)
+    stop = interruption(context)
     if default is not NOTHING or (not cases and timeout is None):
         # It does not wait, or is refused.
         return select_blocking(*cases, default=default, timeout=timeout)
     chosen = select_blocking(*cases, stop.case_receive(), timeout=timeout)
     if chosen.index == len(cases):
-        raise _cancelled(context)
+        raise cancelled(context)
     return chosen
 
 
@@ -303,7 +302,7 @@ def wait(work: Coroutine[Any, Any, T], *, timeout: Duration | None = None) -> T:
     try:
         refuse_to_block_loop("await ...")
         context = current()
-        stop = _interruption(context)
+        stop = interruption(context)
         deed = _Deed(context, work)
     except BaseException:
         # Nobody will await it: say so to Python, or it warns.
@@ -315,7 +314,7 @@ def wait(work: Coroutine[Any, Any, T], *, timeout: Duration | None = None) -> T:
         if chosen.index != 0:
             deed.give_up()
     if chosen.index == 1:
-        raise _cancelled(context)
+        raise cancelled(context)
     if deed.task.cancelled():
         if chosen.index == TIMEOUT:
             raise Timeout(f"not done within {timeout}")
@@ -368,17 +367,3 @@ def _without_place(context: ActorContext) -> Iterator[None]:
     finally:
         if come_back is not None:
             come_back()
-
-
-def _interruption(context: ActorContext) -> Channel[None]:
-    """Return the channel that is closed when the actor is to stop; raise if it is."""
-    if context.interruption is None:
-        with LOCK:
-            context.interruption = context.interruption or Channel()
-    if context.is_interrupted:
-        raise _cancelled(context)
-    return context.interruption
-
-
-def _cancelled(context: ActorContext) -> Cancelled:
-    return Cancelled(f"{context.pid} is to stop, and so waits for nothing any more")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
+from operator import length_hint
 from typing import Any
 
 import msgspec
@@ -44,9 +45,10 @@ class Delivery:
         cost: Units of credit that they took.
         origin: The process that is to get them back.
         reference: Of a call.
+        ticket: In which order it was handed out, for one that was given back; else 0.
     """
 
-    __slots__ = ("cost", "count", "origin", "reference", "rest", "sender", "topic")
+    __slots__ = ("cost", "count", "origin", "reference", "rest", "sender", "ticket", "topic")
 
     def __init__(
         self,
@@ -64,6 +66,7 @@ class Delivery:
         self.cost = cost
         self.origin = origin
         self.reference = reference
+        self.ticket = 0
 
 
 class Box:
@@ -72,14 +75,21 @@ class Box:
     Attributes:
         current: The delivery whose messages are being taken.
         wakers: Called, and forgotten, at the next delivery.
+        source: What a select sees of it: the shell's own; None before the first one.
     """
 
-    __slots__ = ("current", "deliveries", "wakers")
+    __slots__ = ("current", "deliveries", "source", "wakers")
 
     def __init__(self) -> None:
         self.deliveries: deque[Delivery] = deque()
         self.current: Delivery | None = None
         self.wakers: list[Callable[[], None]] = []
+        self.source: Any = None
+
+    def has_messages(self) -> bool:
+        """Say whether one can be taken."""
+        current = self.current
+        return bool(self.deliveries) or (current is not None and length_hint(current.rest) > 0)
 
 
 class Mailbox:
@@ -174,3 +184,21 @@ def take(box: Box) -> Delivery | None:
     except IndexError:
         box.current = None
     return box.current
+
+
+def give_back(box: Box, delivery: Delivery, ticket: int) -> None:
+    """Put a message that was taken, and that nobody has seen, before all that came later.
+
+    It has been counted as taken, and so has what is left of the current delivery, which goes back
+    behind it: neither is counted again. `ticket` tells the order of several that are given back.
+    """
+    delivery.count = delivery.cost = 0
+    delivery.ticket = ticket
+    current, box.current = box.current, None
+    if current is not None and length_hint(current.rest) > 0:
+        current.count = current.cost = 0
+        box.deliveries.appendleft(current)
+    place = 0
+    while place < len(box.deliveries) and 0 < box.deliveries[place].ticket < ticket:
+        place += 1
+    box.deliveries.insert(place, delivery)

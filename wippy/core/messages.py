@@ -258,6 +258,29 @@ class ActorEnded(msgspec.Struct, frozen=True, tag="actor_ended"):
     not_needed: bool = False
 
 
+class Upgraded(msgspec.Struct, frozen=True, tag="upgraded"):
+    """Answer to `Outdated`: the actor runs the code of that version from now on."""
+
+    actor: int
+    version: int
+
+
+class NotUpgradable(msgspec.Struct, frozen=True, tag="not_upgradable"):
+    """Answer to `Outdated`, at once: the actor takes no newer code while it runs; restart it."""
+
+    actor: int
+    version: int
+
+
+class UpgradeFailed(msgspec.Struct, frozen=True, tag="upgrade_failed"):
+    """Answer to `Outdated`: that code cannot be loaded, `detail` says why. The actor was not
+    disturbed and goes on with the code that it has; restarting it would only lose it."""
+
+    actor: int
+    version: int
+    detail: str
+
+
 class Published(msgspec.Struct, frozen=True, tag="published"):
     """A system process tells the root something of its own kind (the keeper: versions, alarms)."""
 
@@ -365,6 +388,9 @@ FromProcess = (
     | Ended
     | ActorReady
     | ActorEnded
+    | Upgraded
+    | NotUpgradable
+    | UpgradeFailed
     | Published
     | WatchProcess
     | Unwatch
@@ -414,6 +440,33 @@ class KillActor(msgspec.Struct, frozen=True, tag="kill_actor"):
     """To a worker: end an actor now; what does not obey costs the worker its life."""
 
     actor: int
+
+
+EVERY_ACTOR = -1
+"""In place of an actor's number, to a worker: all actors that it hosts for other actors."""
+
+
+class Outdated(msgspec.Struct, frozen=True, tag="outdated"):
+    """There is newer code for an actor that runs.
+
+    Answered with `NotUpgradable` or `UpgradeFailed` at once, or with `Upgraded` when the actor,
+    which decides when, has entered the new code; never, if it ends before. A newer one that comes
+    before that takes the place of the older, which then gets no answer. A worker starts the
+    actors that others spawn there with this code from now on.
+
+    Attributes:
+        actor: Its number; 0 in a process of its own. `EVERY_ACTOR`: all actors of the entry
+            `process` that others have spawned in this worker; they are offered the code where they
+            are upgradable, and no answers come.
+        code: The new code.
+        version: Of the registry: > 0 and growing.
+        process: Entry id of the code; needed with `EVERY_ACTOR` only.
+    """
+
+    actor: int
+    code: CodeRef
+    version: int
+    process: str = ""
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
@@ -495,6 +548,7 @@ ToProcess = (
     | StartActor
     | CancelActor
     | KillActor
+    | Outdated
     | Cancel
     | Told
     | Gone

@@ -39,8 +39,8 @@ from wippy.core.messages import (
 )
 from wippy.errors import WippyError
 from wippy.runtime import freshness, judge, os_limits, output, watchdog
-from wippy.runtime.actor import DedicatedActor
 from wippy.runtime.control import Control
+from wippy.runtime.dedicated import DedicatedActor
 from wippy.runtime.directory import Directory
 from wippy.runtime.exec_program import ForeignProgram
 from wippy.runtime.plane import Plane

@@ -36,6 +36,11 @@ class Codes:
             raise NotFound(answer.error or f"there is no process.py entry {process}")
         return answer.code
 
+    def replace(self, process: str, code: CodeRef) -> None:
+        """The code of an entry is another one from now on."""
+        if process in self._known:
+            self._known[process] = code
+
     def take(self, message: Code) -> None:
         """Take an answer. That there is none is not remembered: it may come."""
         if message.code is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import operator
 import threading
 import time
 from collections import deque
@@ -31,6 +32,7 @@ class EventKind(enum.StrEnum):
     CANCEL = "cancel"
     EXIT = "exit"
     LINK_DOWN = "link_down"
+    OUTDATED = "outdated"
     NAME_TAKEN = "name_taken"
 
 
@@ -46,6 +48,7 @@ class Event:
         sender: EXIT, LINK_DOWN: pid of the actor that has ended. NAME_TAKEN: who has the name.
         exit: EXIT, LINK_DOWN: why it ended.
         value: EXIT: what it returned, if it ended normally with data.
+        version: OUTDATED: of the code that `process.upgrade` would enter.
     """
 
     kind: EventKind
@@ -54,6 +57,7 @@ class Event:
     sender: str = ""
     exit: ExitReason | None = None
     value: Any = None
+    version: int = 0
 
     @property
     def left_s(self) -> float:
@@ -62,12 +66,18 @@ class Event:
 
 
 class EventChannel:
-    """The events of one actor: put by the loop, taken by a task or by a blocking thread."""
+    """The events of one actor: put by the loop, taken by a task or by a blocking thread.
+
+    Attributes:
+        source: What a select sees of it; None before the first one.
+    """
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
+        self.source: Any = None
         self._lock = threading.Lock()
         self._wakers: deque[Callable[[], None]] = deque()
+        self._returned: list[tuple[int, Event]] = []
 
     def put(self, event: Event) -> None:
         """Add `event` and wake whoever waits; callable from any thread."""
@@ -87,21 +97,39 @@ class EventChannel:
                 return event
             await awake.wait()
 
-    def receive_blocking(self) -> Event:
-        """Wait for the next event in a thread of its own."""
-        while True:
-            awake = threading.Event()
-            event = self._take_or_wait(awake.set)
-            if event is not None:
-                return event
-            awake.wait()
+    def has_events(self) -> bool:
+        """Say whether one can be taken."""
+        with self._lock:
+            return bool(self._returned or self._events)
+
+    def take_nowait(self) -> Event | None:
+        """Return the next event, if there is one."""
+        with self._lock:
+            return self._first()
+
+    def wake_at_next(self, wake: Callable[[], None]) -> None:
+        """Call `wake` once, at the next event that comes, from the thread that puts it."""
+        with self._lock:
+            self._wakers.append(wake)
+
+    def give_back(self, event: Event, ticket: int) -> None:
+        """Put an event that was taken, and that nobody has seen, before all others; `ticket` tells
+        the order of several."""
+        with self._lock:
+            self._returned.append((ticket, event))
+            self._returned.sort(key=operator.itemgetter(0))
 
     def _take_or_wait(self, wake: Callable[[], None]) -> Event | None:
         with self._lock:
-            if self._events:
-                return self._events.popleft()
-            self._wakers.append(wake)
-            return None
+            event = self._first()
+            if event is None:
+                self._wakers.append(wake)
+            return event
+
+    def _first(self) -> Event | None:
+        if self._returned:
+            return self._returned.pop(0)[1]
+        return self._events.popleft() if self._events else None
 
 
 def _wake_on(loop: asyncio.AbstractEventLoop, awake: asyncio.Event) -> None:
@@ -126,6 +154,23 @@ class CallScope:
     leave: Callable[[], Callable[[], None]] | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Newer:
+    """Newer code of an actor, loaded and ready to be entered.
+
+    Attributes:
+        version: Of the registry, as the root gave it.
+        module: Name of its module.
+        entry: Its entry function.
+        entered: Called when it takes over, with the name of the module that it takes over from.
+    """
+
+    version: int
+    module: str
+    entry: Callable[..., Any]
+    entered: Callable[[str], None]
+
+
 @dataclass(slots=True)
 class ActorContext:
     """What an actor knows of itself.
@@ -141,6 +186,12 @@ class ActorContext:
         tie: Ties the process to the others, where that is left until the first line of user code
             has run; None where it is done.
         call: The call that it is, for a function.
+        module: Name of the module of its code.
+        is_upgradable: Newer code is offered to it as an OUTDATED event.
+        newer: The newest code that was offered.
+        version: Of the code that it runs, where that was once newer; 0 for what it started with.
+        is_over: It has ended.
+        task: Runs its entry function.
     """
 
     pid: Pid
@@ -152,6 +203,12 @@ class ActorContext:
     interruption: Channel[None] | None = None
     tie: Callable[[], None] | None = None
     call: CallScope | None = None
+    module: str = ""
+    is_upgradable: bool = False
+    newer: Newer | None = None
+    version: int = 0
+    is_over: bool = False
+    task: asyncio.Task[Any] | None = None
     _plane: Plane | None = None
     _local: LocalActor | None = None
 
@@ -161,6 +218,15 @@ class ActorContext:
         self.is_interrupted = True
         if self.interruption is not None:
             self.interruption.close()
+
+    def take_over(self, newer: Newer) -> None:
+        """Newer code is entered next. It has not said yet that it reads its events."""
+        self.reads_events = False
+        self.version = newer.version
+        if self.newer is newer:
+            self.newer = None
+        left, self.module = self.module, newer.module
+        newer.entered(left)
 
     @property
     def plane(self) -> Plane | None:
@@ -195,6 +261,15 @@ class NotNeededSignal(BaseException):
 
     No `Exception`, so that a broad `except` of user code does not swallow it.
     """
+
+
+class UpgradeSignal(BaseException):
+    """Leaves the entry function of an actor whose newer code is entered next, with `args`."""
+
+    def __init__(self, newer: Newer, args: tuple[Any, ...]) -> None:
+        super().__init__()
+        self.newer = newer
+        self.args = args
 
 
 current_actor: ContextVar[ActorContext] = ContextVar("wippy_actor")

@@ -64,6 +64,28 @@ def load(code: CodeRef, name: str) -> Entry:
         raise
 
 
+def load_anew(code: CodeRef, name: str) -> Entry:
+    """Do what `load` does, importing a `module:` again: only itself, nothing that it imports.
+
+    Who runs the old module keeps it; who imports it from now on gets the new one. If that cannot be
+    loaded, all stays as it was.
+    """
+    if code.module is None:
+        return load(code, name)
+    old = sys.modules.pop(code.module, None)
+    try:
+        return load(code, name)
+    except BaseException:
+        if old is not None:
+            sys.modules[code.module] = old
+        raise
+
+
+def forget_module(name: str) -> None:
+    """Have the next `load` of the `module:` `name` import it again."""
+    sys.modules.pop(name, None)
+
+
 def unload(name: str) -> None:
     """Forget the modules that `load` made of source code."""
     sys.modules.pop(name, None)

@@ -12,7 +12,6 @@ from wippy.core.channels import NOTHING, TIMEOUT, Closed, Stage, Waiter
 from wippy.core.durations import Duration, seconds
 from wippy.core.selecting import Case, note_choice, select_now, wait_for_any
 from wippy.errors import Invalid
-from wippy.runtime.channels import Channel
 from wippy.runtime.clock import Timer, current_clock
 from wippy.runtime.waiters import LOCK, TaskWaiter, ThreadWaiter, expire, refuse_to_block_loop
 
@@ -25,13 +24,13 @@ class Selected(msgspec.Struct, frozen=True, eq=False):
 
     Attributes:
         index: Which case happened, from 0; `DEFAULT` or `TIMEOUT` for none.
-        channel: Its channel; None for none.
+        channel: Its channel, inbox or events; None for none.
         value: What was received or sent; the default.
         ok: False where a channel is closed and drained, and at a time-out.
     """
 
     index: int
-    channel: Channel[Any] | None
+    channel: Any
     value: Any
     ok: bool
 
@@ -48,7 +47,8 @@ async def select(
     closed and drained is always ready to receive from, with `ok` False.
 
     Args:
-        cases: `ch.case_receive()` and `ch.case_send(value)`, of any channels.
+        cases: `ch.case_receive()` and `ch.case_send(value)`, of any channels; `case_receive()` of
+            `process.inbox()`, `process.listen(topic)` and `process.events()`.
         default: What `value` is, at once and without a turn of the loop, where none is ready.
         timeout: How long to wait for one; 0 or less only looks.
 

@@ -15,6 +15,7 @@ from wippy.core import payload
 from wippy.core.ids import Pid
 from wippy.core.mailbox import Delivery
 from wippy.core.messages import (
+    EVERY_ACTOR,
     ActorEnded,
     ActorReady,
     Assign,
@@ -28,6 +29,7 @@ from wippy.core.messages import (
     KillActor,
     NameFreed,
     NameTaken,
+    Outdated,
     Ready,
     RegisterName,
     StartActor,
@@ -38,7 +40,7 @@ from wippy.core.messages import (
 from wippy.core.reasons import ExitReason, Killed, Normal, Shutdown, StartFailed
 from wippy.core.wire import SpawnActor
 from wippy.runtime import judge, loader
-from wippy.runtime.actor import Actor, Outcome, run_in_thread
+from wippy.runtime.actor import Actor, Outcome
 from wippy.runtime.beat import Heart
 from wippy.runtime.codes import Codes
 from wippy.runtime.context import ActorContext, NotNeededSignal, current_actor
@@ -48,6 +50,8 @@ from wippy.runtime.output import ActorLog, complain, printing_to
 from wippy.runtime.peer import Peer
 from wippy.runtime.plane import Plane
 from wippy.runtime.serving import Serving
+from wippy.runtime.threads import run_in_thread
+from wippy.runtime.upgrade import Upgrades
 
 
 @dataclass(slots=True, eq=False)
@@ -88,6 +92,7 @@ class Worker:
         self._plane = plane
         self._codes = Codes(control)
         self._serving: Serving | None = None
+        self._upgrades = Upgrades(control)
         if plane is not None:
             plane.on_spawn = self._spawn
             pid = Pid(job.node, job.slot, job.generation)
@@ -128,6 +133,8 @@ class Worker:
                 self._cancel(message)
             case KillActor():
                 self._kill(message)
+            case Outdated():
+                self._outdated(message)
             case Cancel():
                 if not self._stop.done():
                     self._stop.set_result(message)
@@ -185,7 +192,9 @@ class Worker:
 
     def _context(self, number: int, child: str, process: str) -> ActorContext:
         pid = Pid(self._job.node, self._job.slot, self._job.generation, number)
-        context = ActorContext(pid=pid, service=child, process=process)
+        context = ActorContext(
+            pid=pid, service=child, process=process, module=_module_name(process, number)
+        )
         if self._plane is not None:
             local = LocalActor(number, str(pid), context.events)
             context.join(self._plane, local)
@@ -202,7 +211,7 @@ class Worker:
         finally:
             if log is not None:
                 log.close()
-            loader.unload(_module_name(hosted.process, number))
+            self._upgrades.forget(hosted.context)
             self._ended(number, hosted, outcome)
 
     def _ended(self, number: int, hosted: _Hosted, outcome: Outcome) -> None:
@@ -234,7 +243,7 @@ class Worker:
         return await hosted.actor.run(lambda: self._say_ready(hosted.order))
 
     async def _entry(self, number: int, hosted: _Hosted) -> loader.Entry:
-        name = _module_name(hosted.process, number)
+        name = hosted.context.module
         if hosted.order is not None:
             code = hosted.order.code
         else:
@@ -255,6 +264,26 @@ class Worker:
                 order.child, order.generation, order.actor, outcome.reason, outcome.not_needed
             )
         )
+
+    # --- newer code ------------------------------------------------------------------------------
+
+    def _outdated(self, order: Outdated) -> None:
+        if order.actor == EVERY_ACTOR:
+            concerned = [
+                hosted.context
+                for hosted in self._hosted.values()
+                if hosted.order is None and hosted.process == order.process
+            ]
+        else:
+            hosted = self._hosted.get(order.actor)
+            # None: it ended while the frame was on its way, and has said so.
+            concerned = [] if hosted is None else [hosted.context]
+        self._codes.replace(order.process or next((it.process for it in concerned), ""), order.code)
+        for context in concerned:
+            self._upgrades.offer(order, context)
+        if order.code.module is not None and not any(it.is_upgradable for it in concerned):
+            # A restart in this worker imports it again; one that is upgraded does so itself.
+            loader.forget_module(order.code.module)
 
     # --- stopping --------------------------------------------------------------------------------
 
