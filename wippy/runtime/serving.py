@@ -15,13 +15,12 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from wippy.core import framing, payload, wire
+from wippy.core import framing, wire
 from wippy.core.ids import Pid
 from wippy.core.messages import CodeRef
 from wippy.core.reasons import Error, ExitReason, Normal, Shutdown, sentence
-from wippy.core.wire import MAX_MESSAGE_BYTES
 from wippy.errors import Cancelled, Failure, Invalid, Timeout, Unavailable, WippyError
-from wippy.runtime import judge, loader
+from wippy.runtime import loader
 from wippy.runtime.actor import check_arguments, is_coroutine_function, run_in_thread
 from wippy.runtime.codes import Codes
 from wippy.runtime.context import (
@@ -34,6 +33,7 @@ from wippy.runtime.context import (
 from wippy.runtime.local import LocalActor
 from wippy.runtime.peer import Peer
 from wippy.runtime.plane import Plane
+from wippy.runtime.returning import NONE, encode_result, failure_of
 from wippy.runtime.slots import Slots
 
 MAX_UNITS = 16_384
@@ -41,7 +41,6 @@ MAX_UNITS = 16_384
 16 MiB. What comes above it is refused, and may be tried again: it bounds the memory."""
 FIRST_NUMBER = 2**59 + 1
 """Actors that others spawn here have random numbers up to 2**59."""
-_NONE = payload.encode(None)
 DRAIN_SHARE = 0.8
 """Of the time in which a worker is to end, in which its calls may still return; then they are
 cancelled, so that their clean-up has the rest."""
@@ -199,17 +198,19 @@ class Serving:
     async def _serve(self, call: _Call) -> None:
         """The boundary of a function: nothing that it raises goes further."""
         current_actor.set(call.context)
-        value, error = _NONE, None
+        value, error = NONE, None
         try:
-            value = _encoded(await self._run(call))
+            value = encode_result(await self._run(call))
         except BaseException as raised:  # noqa: BLE001  # the boundary; its traceback is sent
-            error = _failure_of(call, raised)
+            error = failure_of(call.order.function, raised, call.unwanted)
         self._over(call, value, error)
 
     def _ended(self, call: _Call) -> None:
         """A task that is cancelled before its first step never comes as far as to say so."""
         if (call.peer, call.order.reference) in self._calls:
-            self._over(call, _NONE, _failure_of(call, asyncio.CancelledError()))
+            self._over(
+                call, NONE, failure_of(call.order.function, asyncio.CancelledError(), call.unwanted)
+            )
 
     async def _run(self, call: _Call) -> Any:
         function, args = call.order.function, tuple(call.order.args)
@@ -288,35 +289,3 @@ def _bound(entry: loader.Entry, function: str, args: tuple[Any, ...]) -> Any:
         return entry(*args)
     except TypeError as error:
         raise Invalid(f"{function}: the arguments do not fit: {error}") from None
-
-
-def _encoded(value: Any) -> bytes:
-    try:
-        data = payload.encode(value)
-    except TypeError as error:
-        text = str(error).replace("payload", "result", 1)
-        raise Invalid(f"what it returned is no data: {text}") from None
-    if len(data) > MAX_MESSAGE_BYTES:
-        raise Invalid(
-            f"it returned {len(data)} bytes; at most {MAX_MESSAGE_BYTES} are carried: return the "
-            "name of a file"
-        )
-    return data
-
-
-def _failure_of(call: _Call, raised: BaseException) -> Failure:
-    """Return what the caller is told of what left the function."""
-    if isinstance(raised, asyncio.CancelledError | Cancelled) and call.unwanted is not None:
-        return Failure.of(call.unwanted)
-    if isinstance(raised, WippyError):
-        # The traceback of one that was raised elsewhere stands in it, as a note.
-        traceback = judge.traceback_text(raised)[-judge.MAX_TRACEBACK_CHARS :]
-        form = Failure.of(raised)
-        return Failure(form.kind, form.message, form.raised, traceback)
-    if isinstance(raised, asyncio.CancelledError):
-        return Failure.of(Cancelled(f"{call.order.function} was cancelled by its own code"))
-    reason = judge.error_reason(raised)
-    if isinstance(reason, Error):
-        text = f"{reason.type}: {reason.message}" if reason.message else reason.type
-        return Failure("failed", text, reason.type, reason.traceback)
-    return Failure("failed", f"it called sys.exit: {sentence(reason)}", "SystemExit")
