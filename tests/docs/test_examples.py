@@ -8,8 +8,8 @@ import textwrap
 from pathlib import Path
 from typing import get_args
 
-import click
 import pytest
+import typer
 from fences import DOCUMENTS, REPOSITORY, Fence, commands, fences, prose
 
 from supervisor.cli.exit_codes import ExitCode
@@ -25,6 +25,8 @@ _HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
 _SOURCE = re.compile(r"file://([\w.]+)")
 _METHOD = re.compile(r"method: *(\w+)")
 HEAD = 'version: "1.0"\nnamespace: app\n'
+USAGE_ERROR = typer.BadParameter.__mro__[1]
+"""Whichever click typer is built on: some versions have their own."""
 SCRIPTS = {"scripts/run", "scripts/test", "scripts/check", "scripts/bench", "scripts/build"}
 
 
@@ -80,9 +82,9 @@ def _refusal(command: list[str]) -> str:
         return ""  # the verb itself is spoken of
     try:
         load_verb(verb).make_context(verb, list(rest))
-    except click.exceptions.Exit:
+    except typer.Exit:
         return ""  # --help
-    except click.UsageError as error:
+    except USAGE_ERROR as error:
         return error.format_message()
     return ""
 

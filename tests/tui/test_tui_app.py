@@ -67,7 +67,10 @@ def test_a_signal_gives_the_terminal_back(root: FakeRoot, show: Show, number: in
     assert screen.is_given_back()
 
 
-def test_a_bug_gives_the_terminal_back_and_shows_its_traceback(show: Show) -> None:
+def test_a_bug_gives_the_terminal_back_and_shows_its_traceback(
+    show: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHON_COLORS", "0")  # 3.13 colours tracebacks
     screen = show("broken=yes")
     assert screen.ended() == 1
     assert screen.is_given_back()

@@ -44,9 +44,13 @@ def start_forkserver(preload: str = "", path: str = "") -> ForkServer:
     server = ForkServer()
     server.set_forkserver_preload(["wippy.runtime.preload"])
     os.environ.update(changes)
+    # From Python 3.13 on, the server takes over the path of who starts it.
+    sys.path[:0] = [path] if path else []
     try:
         server.ensure_running()
     finally:
+        if path:
+            sys.path.remove(path)
         os.environ.clear()
         os.environ.update(before)
     return server
