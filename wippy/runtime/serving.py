@@ -219,7 +219,7 @@ class Serving:
         try:
             if is_coroutine_function(entry):
                 return await _bound(entry, function, args)
-            check_arguments(entry, args)
+            _check(entry, function, args)
             result = await self._in_thread(call, entry, args)
             return await result if inspect.isawaitable(result) else result
         except ExitSignal as signal:
@@ -281,6 +281,13 @@ class Serving:
                 reason = Error(error.raised or error.kind, error.message, error.traceback)
             self._plane.bonds.actor_ended(local, reason, None)
         self._plane.flush()
+
+
+def _check(entry: loader.Entry, function: str, args: tuple[Any, ...]) -> None:
+    try:
+        check_arguments(entry, args)
+    except Invalid as error:
+        raise Invalid(f"{function}: {error}") from None
 
 
 def _bound(entry: loader.Entry, function: str, args: tuple[Any, ...]) -> Any:

@@ -44,6 +44,7 @@ class ActorsWorld(FakeRoot):
         self.lock = threading.RLock()
         self.frames: list[tuple[str, Any]] = []
         self.codes: dict[str, CodeRef] = {}
+        self.functions: dict[str, messages.Function] = {}
         self._living: dict[tuple[str, int], Child] = {}
         self._names: dict[str, str] = {}
         self._watches: list[tuple[bytes, str, int]] = []
@@ -105,6 +106,11 @@ class ActorsWorld(FakeRoot):
     def define(self, process: str, text: str) -> None:
         """Say what the code of an entry is."""
         self.codes[process] = CodeRef(method="main", text=SETUP + text, origin=process)
+
+    def define_function(self, function: str, text: str, host: str, **options: Any) -> None:
+        """Say what the code of a function is, and which pool runs it."""
+        self.codes[function] = CodeRef(method="main", text=SETUP + text, origin=function)
+        self.functions[function] = messages.Function(function, host, **options)
 
     def _start(self, job: Any) -> Child:
         with self.lock:
@@ -208,6 +214,8 @@ class ActorsWorld(FakeRoot):
                     self._send(peer, Gone(slot, generation, Lost(), noproc=True))
             case messages.WantCode(process):
                 self._send(peer, Code(process, self.codes.get(process)))
+            case messages.WantFunction(function):
+                self._send(peer, self.functions[function])
             case messages.RegisterName(name, pid):
                 holder = self._names.setdefault(name, pid)
                 if holder == pid:
