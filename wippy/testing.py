@@ -220,6 +220,15 @@ class World:
         for process_id, code in codes.items():
             self.define(process_id, code)
 
+    def function(self, function_id: str, code: Callable[..., Any] | CodeRef) -> None:
+        """Say what `funcs.call(function_id, ...)` runs: a fake, or the function itself.
+
+        Raises:
+            Invalid: `function_id` is no entry id.
+        """
+        self.define(function_id, code)
+        self._node.functions.add(function_id)
+
     def spawn(self, code: Callable[..., Any] | str, *args: Any, service: str = "") -> str:
         """Start an actor; return its pid.
 

@@ -36,6 +36,8 @@ VERBS = (
     "spawn",
     "send",
     "call",
+    "run",
+    "shell",
     "check",
     "plan",
     "init",

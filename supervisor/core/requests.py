@@ -15,6 +15,7 @@ import msgspec
 from supervisor.core.facts import Fact
 from supervisor.core.view import NodeView
 from wippy.core.codec import FrameDecoder
+from wippy.core.reasons import ExitReason
 from wippy.errors import Failure
 
 SUBSCRIPTION_S = 30.0
@@ -80,6 +81,35 @@ class Backup(msgspec.Struct, frozen=True, tag="backup"):
     path: str
 
 
+class Run(msgspec.Struct, frozen=True, tag="run", kw_only=True):
+    """Run an actor for the client, which it is linked to: in an OS process of its own, as `slot`,
+    which the client made. Answered with `Ran` when it has ended.
+
+    Attributes:
+        process: Entry id of its code.
+        slot: `<process>~<8 random base32 characters>`.
+        parent: Pid of the client: it is told of the end and the value, as a parent is.
+        args: Of the entry function.
+        host: Entry id of the dedicated host whose limits it gets; empty is none.
+        terminal: Socket where the client hands it its stdin, stdout and stderr; empty is none.
+    """
+
+    process: str
+    slot: str
+    parent: str
+    args: tuple[Any, ...] = ()
+    host: str = ""
+    terminal: str = ""
+
+
+class EndRun(msgspec.Struct, frozen=True, tag="end_run"):
+    """End what `Run` has started: asked, and killed after `deadline_s`; at once if that is 0.
+    Answered at once."""
+
+    slot: str
+    deadline_s: float
+
+
 class StopNode(msgspec.Struct, frozen=True, tag="stop_node"):
     """Stop everything in order. Answered at once; the socket goes away when it is done."""
 
@@ -94,7 +124,19 @@ class Subscribe(msgspec.Struct, frozen=True, tag="subscribe"):
 
 
 Verb = (
-    GetView | Why | History | Stop | Start | Restart | Kill | Spawn | Backup | StopNode | Subscribe
+    GetView
+    | Why
+    | History
+    | Stop
+    | Start
+    | Restart
+    | Kill
+    | Spawn
+    | Run
+    | EndRun
+    | Backup
+    | StopNode
+    | Subscribe
 )
 
 
@@ -143,6 +185,12 @@ class WhyAnswer(msgspec.Struct, frozen=True, tag="why"):
     why: WhyView
 
 
+class Ran(msgspec.Struct, frozen=True, tag="ran"):
+    """Answer to `Run`: why it has ended. What it returned came to the client's own socket."""
+
+    reason: ExitReason
+
+
 class Done(msgspec.Struct, frozen=True, tag="done"):
     """Answer to a command: what happened, in words (`already up` is no error); `id` of the child
     where one was made."""
@@ -151,7 +199,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     id: str = ""
 
 
-Answer = Facts | ViewAnswer | WhyAnswer | Done | Failure
+Answer = Facts | ViewAnswer | WhyAnswer | Ran | Done | Failure
 
 
 class Reply(msgspec.Struct, frozen=True, tag="reply"):

@@ -192,11 +192,13 @@ class Spawner(msgspec.Struct, frozen=True):
         pid: Of the actor.
         is_linked: Whether the two are linked from the start.
         context: Context values.
+        terminal: Socket where a client hands the actor its descriptors; empty is none.
     """
 
     pid: str
     is_linked: bool = False
     context: dict[str, Any] = {}
+    terminal: str = ""
 
 
 class Dedicated(msgspec.Struct, frozen=True, tag="dedicated"):

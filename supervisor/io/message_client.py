@@ -24,7 +24,17 @@ from wippy.core import directory, framing
 from wippy.core.ids import Pid, socket_name
 from wippy.core.outgoing import check_size, check_topic, cost_of
 from wippy.core.reasons import NoProcess, sentence
-from wippy.core.wire import MAX_FRAME_BYTES, WORKER, Answer, Call, Ended, Frame, Item, Monitor
+from wippy.core.wire import (
+    CHILD,
+    MAX_FRAME_BYTES,
+    WORKER,
+    Answer,
+    Call,
+    Ended,
+    Frame,
+    Item,
+    Monitor,
+)
 from wippy.errors import Exited, Internal, Invalid, NotFound, Timeout, Unavailable
 
 LINGER_MS = 500
@@ -140,6 +150,25 @@ class MessageClient:
                 why = sentence(item.reason)
                 raise Exited(f"{pid} ended before it answered: {why}", item.reason)
         raise Timeout(f"{pid} has not answered within {timeout_s:g} s; it may still do it")
+
+    @property
+    def pid(self) -> str:
+        """The client's own pid: who talks to it is told so, and who is linked to it ends with
+        it."""
+        return str(Pid(self.node, self._slot, CLIENT_GENERATION, ME))
+
+    def ended_child(self, pid: Pid, wait_s: float) -> Ended | None:
+        """Return how an actor that was started for this client has ended, with its value; None if
+        its process does not say within `wait_s`."""
+        deadline_s = time.monotonic() + wait_s
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            frame = self._receive(left_s)
+            if frame is None or not _is_from(frame, pid):
+                continue
+            for item in frame.items:
+                if isinstance(item, Ended) and item.watcher in (ME, CHILD):
+                    return item
+        return None
 
     def close(self) -> None:
         """Let go of the sockets; takes at most half a second."""

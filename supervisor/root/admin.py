@@ -100,6 +100,11 @@ class Admin:
             case requests.Backup(path):
                 self._note(request, f"backup into {path}", "")
                 self._later(peer, request.id, self._backup(path))
+            case requests.Run() as order:
+                self._root.runs.start(peer, request.id, order)
+            case requests.EndRun() as order:
+                self._root.runs.end(order)
+                return Done()
             case requests.Spawn(id, args):
                 spec = self._spawn_spec(id, args)
                 event = steps.Spawn(id, spec)

@@ -52,6 +52,7 @@ def job_for(
                 parent=spawner.pid if spawner is not None else "",
                 is_linked=spawner is not None and spawner.is_linked,
                 context=spawner.context if spawner is not None else {},
+                terminal=spawner.terminal if spawner is not None else "",
                 **common,
             )
         case PoolWorker(host=host, number=number, limits=limits, search_path=search_path):

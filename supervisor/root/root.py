@@ -39,6 +39,7 @@ from supervisor.root.perform import Performer
 from supervisor.root.pools import Pools, Seat
 from supervisor.root.probing import Probing
 from supervisor.root.run_folder import RunFolder
+from supervisor.root.runs import Runs
 from supervisor.root.spawns import Spawns
 from supervisor.root.stalls import Stalls
 from supervisor.root.subscribers import Subscribers
@@ -130,7 +131,8 @@ class Root:
         )
         self.fleet.before_judging = self.control.drain
         self.directory = Directory(self.memory)
-        self.watches = Watches(self.control.send_process)
+        self.runs = Runs(self)
+        self.watches = Watches(self.runs.send)
         self.clients = Clients(self.loop, self.watches, self.message_folder, self.alarm)
         self.peers = Peers(self)
         self.spawns = Spawns(self)

@@ -39,6 +39,8 @@ MAX_SPAWNED = 4096
 """Spawned processes of a node at the same time: each takes three descriptors of the root."""
 MAX_DEADLINE_S = 86_400.0
 SIGKILL = 9
+BUILT_IN = {"wippy:shell": Code(method="main", module="wippy.shell")}
+"""Code that is there without an entry. No entry can have such an id: the namespace is ours."""
 _UNIQUE = re.compile(r"[a-zA-Z2-7]{8}\Z")
 
 
@@ -96,7 +98,7 @@ class Spawns:
             code=code,
             args=order.args,
             limits=self._limits(order.host),
-            spawner=Spawner(order.parent, order.link, order.context),
+            spawner=Spawner(order.parent, order.link, order.context, order.terminal),
         )
         return ChildSpec(
             id=order.slot,
@@ -120,6 +122,8 @@ class Spawns:
 
     def code_of(self, process: str) -> Code:
         """Return the code of an entry, with all that it imports; `NotFound` if it has none."""
+        if process in BUILT_IN:
+            return BUILT_IN[process]
         code = getattr(self._root.blueprint.entries.get(process), "code", None)
         if not isinstance(code, Code):
             raise NotFound(f"no process {process!r} in the registry: no such entry has code")

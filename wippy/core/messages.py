@@ -110,7 +110,8 @@ class JobBase(msgspec.Struct, frozen=True, kw_only=True, tag_field="job"):
 class ActorJob(JobBase, frozen=True, kw_only=True, tag="actor"):
     """Be one actor: `process` is the entry id of its code, `args` its arguments. One that an
     actor has spawned has the `parent`'s pid, may be linked to it from its start, and inherits its
-    `context` values."""
+    `context` values. `terminal` is the socket where a client hands it its own stdin, stdout and
+    stderr."""
 
     process: str
     code: CodeRef
@@ -118,6 +119,7 @@ class ActorJob(JobBase, frozen=True, kw_only=True, tag="actor"):
     parent: str = ""
     is_linked: bool = False
     context: dict[str, Any] = {}
+    terminal: str = ""
 
 
 class WorkerJob(JobBase, frozen=True, kw_only=True, tag="worker"):
@@ -319,6 +321,7 @@ class SpawnProcess(msgspec.Struct, frozen=True, tag="spawn_process", kw_only=Tru
         link: It is linked to `parent`; the sender watches it from the start.
         name: Registered for it before it starts; taken already, the start fails. Empty is none.
         context: Context values that it inherits.
+        terminal: See `ActorJob`; empty leaves its output to its log.
     """
 
     slot: str
@@ -331,6 +334,7 @@ class SpawnProcess(msgspec.Struct, frozen=True, tag="spawn_process", kw_only=Tru
     link: bool = False
     name: str = ""
     context: dict[str, Any] = {}
+    terminal: str = ""
 
 
 class RegisterName(msgspec.Struct, frozen=True, tag="register_name"):

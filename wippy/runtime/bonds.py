@@ -163,6 +163,7 @@ class Bonds:
         wants to be."""
         local.parent = (peer, parent)
         if is_linked:
+            self._plane.watch(peer)  # its process may be killed before a word was said to it
             self._bind(local, peer, parent)
 
     def _monitor(self, peer: Peer, item: wire.Monitor) -> None:

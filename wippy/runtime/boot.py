@@ -313,6 +313,8 @@ def _settle_in(job: Job, bind: Callable[[Job], None]) -> str | None:
     if job.log_path:
         output.redirect(job.log_path)
     bind(job)
+    if isinstance(job, ActorJob) and job.terminal:
+        output.take_terminal(job.terminal)
     os_limits.apply(job.limits)
     return None
 

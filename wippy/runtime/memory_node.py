@@ -23,6 +23,7 @@ from wippy.core.ids import Pid, worker_slot
 from wippy.core.messages import FromProcess, Gone, ToProcess, WorkerJob
 from wippy.core.reasons import ExitReason, Killed, Lost, StartFailed
 from wippy.core.wire import Frame
+from wippy.errors import Failure, NotFound
 from wippy.runtime.context import EventChannel
 from wippy.runtime.control import Control, Handler
 from wippy.runtime.directory import Directory
@@ -35,6 +36,8 @@ from wippy.runtime.worker import Worker
 ROOT = "wippy:root"
 """Slot of who watches every actor, to know how it ended."""
 GENERATION = 1
+FUNCTION_HOST = "test:functions"
+"""The pool that runs all functions."""
 
 OnFrame = Callable[[Frame, str], None]
 OnEnd = Callable[[str, ExitReason, Any, str], None]
@@ -53,6 +56,7 @@ class MemoryNode:
         name: Of the node, in every pid.
         services: Who is a service, by entry id.
         codes: The code of entries.
+        functions: Which of them are functions.
         processes: By slot.
     """
 
@@ -69,6 +73,7 @@ class MemoryNode:
         self.context = context
         self.services: dict[str, Pid] = {}
         self.codes: dict[str, messages.CodeRef] = {}
+        self.functions: set[str] = set()
         self.processes: dict[str, MemoryProcess] = {}
         self._names: dict[str, Pid] = {}
         self._hosts: set[str] = set()
@@ -178,6 +183,8 @@ class MemoryNode:
                 process.control.tell(messages.NameFreed(name, pid))
             case messages.WantCode(id):
                 process.control.tell(self._code(id))
+            case messages.WantFunction(id):
+                process.control.tell(self._function(id))
             case messages.WantWorker(host):
                 self.host(host)
                 process.control.tell(messages.HostReady(host))
@@ -220,6 +227,12 @@ class MemoryNode:
             local.cancel(order.reason, max(0.0, order.deadline_s))
         else:
             local.end(Killed())
+
+    def _function(self, function: str) -> messages.Function:
+        if function in self.functions:
+            return messages.Function(function, FUNCTION_HOST)
+        error = NotFound(f"the test has defined no function {function!r}: world.function(id, code)")
+        return messages.Function(function, problem=Failure.of(error))
 
     def _code(self, process: str) -> messages.Code:
         code = self.codes.get(process)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """Errors of a disk that is full or broken: the writer can do nothing about them."""
 
 LOG_MODE = 0o640
+TERMINAL_TIMEOUT_S = 5.0
+"""A client that waits for its command is there at once; one that was stopped is not waited for."""
 
 
 class _Dropped:
@@ -110,6 +113,29 @@ def redirect(log_path: str) -> None:
     os.dup2(fd, 1)
     os.dup2(fd, 2)
     os.close(fd)
+
+
+def take_terminal(path: str) -> None:
+    """Make descriptors 0, 1 and 2 those that a client hands over at the socket `path`.
+
+    Raises:
+        Invalid: Nobody hands anything over there, or not within `TERMINAL_TIMEOUT_S`.
+    """
+    flush()
+    try:
+        with socket.socket(socket.AF_UNIX) as end:
+            end.settimeout(TERMINAL_TIMEOUT_S)
+            end.connect(path)
+            _, fds, _, _ = socket.recv_fds(end, 1, 3)
+    except OSError as error:
+        raise Invalid(f"the terminal of the client is not there any more: {error}") from error
+    if len(fds) != 3:
+        raise Invalid(f"the client handed over {len(fds)} descriptors where 3 are expected")
+    for number, fd in enumerate(fds):
+        os.dup2(fd, number)
+        os.close(fd)
+    # What was forked has an empty one, on another descriptor.
+    sys.stdin = open(0, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115  # kept
 
 
 def complain(text: str) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from wippy import channel, process, sync, time
+from wippy import channel, funcs, process, sync, time
 from wippy.core.messages import CodeRef
 from wippy.core.reasons import Error, Killed, NoProcess, Normal, Shutdown, StartFailed
-from wippy.errors import AlreadyExists, Exited, Invalid, MailboxFull, NotFound, Timeout
+from wippy.errors import AlreadyExists, Exited, Invalid, MailboxFull, NotFound, Timeout, WippyError
 from wippy.testing import BEGAN, Sent, Stuck, World
 
 
@@ -237,6 +237,25 @@ def test_actors_spawn_others_by_the_ids_of_entries_in_pools_and_on_their_own() -
         assert "app:pool#1.1" in slots
         named = next(exit for exit in world.exits.values() if exit.value and 3 in exit.value)
         assert named.value == [3, {"user": "x"}, True]
+
+    World.run(main)
+
+
+def test_functions_are_fakes_that_the_test_gives() -> None:
+    async def broken() -> None:
+        raise ValueError("no such picture")
+
+    async def caller() -> Any:
+        return await funcs.call("app:add", 1, 2)
+
+    async def main(world: World) -> None:
+        world.function("app:add", lambda left, right: left + right)
+        world.function("app:broken", broken)
+        assert (await world.ended(world.spawn(caller))).value == 3
+        with pytest.raises(WippyError, match="no such picture"):
+            await funcs.call("app:broken")
+        with pytest.raises(NotFound, match=r"world\.function"):
+            await funcs.call("app:missing")
 
     World.run(main)
 
