@@ -18,12 +18,37 @@ import msgspec
 
 from supervisor.core.facts import Fact
 from wippy.core.codec import FrameDecoder
+from wippy.core.entry import EntryDoc, EntryPlace
+from wippy.core.registry import (
+    KEEPER_SOCKET,
+    MAX_KEEPER_FRAME_BYTES,
+    REQUEST_ID_BYTES,
+    ApplyChanges,
+    ApplyVersion,
+    Committed,
+    Welcome,
+)
 from wippy.errors import Failure
 
-KEEPER_SOCKET = "keeper"
-"""Name of the keeper's socket in the run folder."""
+__all__ = [
+    "KEEPER_SOCKET",
+    "REQUEST_ID_BYTES",
+    "Answered",
+    "AppendHistory",
+    "Appended",
+    "ApplyChanges",
+    "ApplyVersion",
+    "Asked",
+    "BackedUp",
+    "Backup",
+    "Committed",
+    "FromKeeper",
+    "LoadRegistry",
+    "Welcome",
+    "from_keeper",
+    "to_keeper",
+]
 
-REQUEST_ID_BYTES = 16
 WELCOME_ID = b""
 
 MAX_RUN_ID_LENGTH = 64
@@ -39,17 +64,19 @@ class AppendHistory(msgspec.Struct, frozen=True, tag="append_history"):
 
 
 class LoadRegistry(msgspec.Struct, frozen=True, kw_only=True, tag="load_registry"):
-    """Replace the whole registry by `entries`. Answer: `Committed`.
+    """These are the files: merge them into the registry (`registry.merge`). Answer: `Committed`.
 
     Attributes:
-        entries: Entry id to its encoded value.
+        docs: Every entry of the files, valid and with each other.
+        places: Where they stand, by id.
         author: Who does it.
         comment: Why.
         origin: Where the entries come from: the configuration folder.
         expected_version: Version it was based on; another is a `Conflict`. None takes any.
     """
 
-    entries: dict[str, bytes]
+    docs: tuple[EntryDoc, ...]
+    places: dict[str, EntryPlace] = {}
     author: str = ""
     comment: str = ""
     origin: str = ""
@@ -63,21 +90,13 @@ class Backup(msgspec.Struct, frozen=True, tag="backup"):
     path: str
 
 
-Asked = AppendHistory | LoadRegistry | Backup
+Asked = AppendHistory | LoadRegistry | ApplyChanges | ApplyVersion | Backup
 
 
 class Appended(msgspec.Struct, frozen=True, tag="appended"):
     """`count` of the facts were new."""
 
     count: int
-
-
-class Committed(msgspec.Struct, frozen=True, tag="committed"):
-    """The registry is at `version`; `changed` entries differ from the version before (0: it was
-    the same already, and there is no new version)."""
-
-    version: int
-    changed: int
 
 
 class BackedUp(msgspec.Struct, frozen=True, tag="backed_up"):
@@ -89,13 +108,7 @@ class BackedUp(msgspec.Struct, frozen=True, tag="backed_up"):
 Answered = Appended | Committed | BackedUp | Failure
 
 
-class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
-    """The keeper with this OS pid serves."""
-
-    pid: int
-
-
 FromKeeper = Appended | Committed | BackedUp | Failure | Welcome
 
-to_keeper: FrameDecoder[Asked] = FrameDecoder(Asked)
+to_keeper: FrameDecoder[Asked] = FrameDecoder(Asked, limit_bytes=MAX_KEEPER_FRAME_BYTES)
 from_keeper: FrameDecoder[FromKeeper] = FrameDecoder(FromKeeper)

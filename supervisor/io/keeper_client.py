@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,8 @@ from supervisor.core.keeping import (
     Answered,
     Appended,
     AppendHistory,
+    ApplyChanges,
+    ApplyVersion,
     Asked,
     BackedUp,
     Backup,
@@ -32,6 +34,8 @@ from supervisor.core.keeping import (
     Welcome,
 )
 from wippy.core.codec import MAX_FRAME_BYTES, encode
+from wippy.core.entry import EntryDoc, EntryPlace
+from wippy.core.registry import MAX_KEEPER_FRAME_BYTES
 from wippy.core.units import format_duration
 from wippy.errors import Cancelled, Failure, Internal, Invalid, Timeout, WippyError
 
@@ -43,6 +47,7 @@ MAX_RESEND_S = 30.0
 QUIET_S = 5.0
 """A keeper that has left a request unanswered for this long is worth an alarm."""
 ANSWER_TIMEOUT_S = 60.0
+NO_PLACES: Mapping[str, EntryPlace] = {}
 
 
 @dataclass(slots=True)
@@ -148,33 +153,46 @@ class KeeperClient:
 
     async def load_registry(
         self,
-        entries: Mapping[str, bytes],
+        docs: Iterable[EntryDoc],
+        places: Mapping[str, EntryPlace] = NO_PLACES,
         *,
         author: str,
         comment: str,
         origin: str,
         expected_version: int | None = None,
         timeout_s: float = ANSWER_TIMEOUT_S,
-    ) -> int:
-        """Replace the whole registry; return its version, on the disk.
+    ) -> Committed:
+        """Merge the documents of all files into the registry; on the disk when this returns.
 
         Raises:
             Conflict: It is not at `expected_version`.
-            Invalid: An entry id that is none; more than fits into a frame.
+            Invalid: An entry that is wrong beside what was changed at run time; more than fits
+                into a frame.
             Unavailable: No room on the disk, or a busy keeper.
             Timeout: No answer; it may still happen.
         """
         request = LoadRegistry(
-            entries=dict(entries),
+            docs=tuple(docs),
+            places=dict(places),
             author=author,
             comment=comment,
             origin=origin,
             expected_version=expected_version,
         )
+        return await self.change_registry(request, timeout_s=timeout_s)
+
+    async def change_registry(
+        self,
+        request: LoadRegistry | ApplyChanges | ApplyVersion,
+        *,
+        timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> Committed:
+        """Change the registry; on the disk when this returns. Raises as `load_registry`, and
+        `NotFound` or `AlreadyExists` for entries and versions that are not there, or are."""
         answer = await self._ask(request, timeout_s)
         if not isinstance(answer, Committed):
-            raise Internal(f"the keeper answered a load with {answer!r}")
-        return answer.version
+            raise Internal(f"the keeper answered a change of the registry with {answer!r}")
+        return answer
 
     async def backup(self, path: Path, *, timeout_s: float = 600.0) -> int:
         """Copy the state environment into the new folder `path`; return the size in bytes.
@@ -208,10 +226,9 @@ class KeeperClient:
 
     async def _ask(self, request: Asked, timeout_s: float) -> Answered:
         body = encode(request)
-        if len(body) > MAX_FRAME_BYTES:
-            raise Invalid(
-                f"{type(request).__name__} has {len(body)} bytes, more than {MAX_FRAME_BYTES}"
-            )
+        if len(body) > MAX_KEEPER_FRAME_BYTES:
+            limit = MAX_KEEPER_FRAME_BYTES
+            raise Invalid(f"{type(request).__name__} has {len(body)} bytes, more than {limit}")
         request_id, sent = self._post(body)
         try:
             answer = await asyncio.wait_for(sent.answered, timeout_s)

@@ -15,31 +15,79 @@ import msgspec
 from supervisor.core.facts import Fact
 from supervisor.core.registry.changeset import Change, Changeset
 from supervisor.core.registry.version import Version
-from supervisor.io.lmdb_env import Format
+from supervisor.io.lmdb_env import META, Format
 from supervisor.io.lmdb_tx import Tx
+from wippy.core.entry import EntryPlace
+from wippy.core.registry import (
+    REGISTRY,
+    REGISTRY_BY_KIND,
+    REGISTRY_CHANGES,
+    REGISTRY_VERSIONS,
+    STATE_FOLDER,
+    STATE_VERSION,
+    ChangeRow,
+    StoredEntry,
+    decode_change_row,
+    decode_stored,
+    decode_version,
+    encode_row,
+    kind_prefix,
+    number_key,
+    number_of,
+)
+from wippy.errors import NotFound
 
-STATE_FOLDER = "state.lmdb"
-"""The environment within the state folder."""
+__all__ = [
+    "REGISTRY",
+    "REGISTRY_BY_KIND",
+    "REGISTRY_CHANGES",
+    "REGISTRY_VERSIONS",
+    "ChangeRow",
+    "StoredEntry",
+    "encode_row",
+    "kind_prefix",
+    "number_key",
+    "number_of",
+]
 
 FACTS = "facts"
 FACTS_BY_SEQ = "facts_by_seq"
 FACTS_BY_CHILD = "facts_by_child"
 FACTS_BY_TIME = "facts_by_time"
-REGISTRY = "registry"
-REGISTRY_VERSIONS = "registry_versions"
-REGISTRY_CHANGES = "registry_changes"
+REGISTRY_FILES = "registry_files"
+REGISTRY_PLACES = "registry_places"
 APPLIED = "applied"
 APPLIED_ORDER = "applied_order"
 
+SOURCE_KEY = b"registry_source"
+"""In `meta`: the configuration that was loaded last."""
+
+
+def _documents(tx: Tx) -> None:
+    """Format 1 held a copy of typed entries, which no document can be made of. It came from files
+    alone, so the files fill the registry again; the numbers of its versions go on."""
+    last = tx.last_key(REGISTRY_VERSIONS)
+    for table in (REGISTRY, REGISTRY_CHANGES, REGISTRY_VERSIONS, APPLIED, APPLIED_ORDER):
+        tx.clear(table)
+    if last is not None:
+        comment = "migrated from format 1: the entries are read from the files again"
+        version = Version(number=number_of(last), at_s=0.0, author="keeper", comment=comment)
+        tx.put(REGISTRY_VERSIONS, last, encode_row(version))
+
+
 STATE_FORMAT = Format(
     name="state database",
-    version=1,
+    version=STATE_VERSION,
+    migrations={1: _documents},
     tables=(
         FACTS,
         FACTS_BY_SEQ,
         FACTS_BY_CHILD,
         FACTS_BY_TIME,
         REGISTRY,
+        REGISTRY_BY_KIND,
+        REGISTRY_FILES,
+        REGISTRY_PLACES,
         REGISTRY_VERSIONS,
         REGISTRY_CHANGES,
         APPLIED,
@@ -55,41 +103,13 @@ class FactRow(msgspec.Struct, frozen=True):
     fact: Fact
 
 
-class EntryRow(msgspec.Struct, frozen=True):
-    """An entry: its value, the version that wrote it, and where it came from."""
-
-    value: bytes
-    version: int
-    origin: str = ""
-
-
-class ChangeRow(msgspec.Struct, frozen=True):
-    """What a version did to one entry; None is "not there"."""
-
-    old: bytes | None
-    new: bytes | None
-
-
-encode_row = msgspec.msgpack.Encoder().encode
 decode_fact_row = msgspec.msgpack.Decoder(FactRow).decode
-decode_entry_row = msgspec.msgpack.Decoder(EntryRow).decode
-decode_change_row = msgspec.msgpack.Decoder(ChangeRow).decode
-decode_version = msgspec.msgpack.Decoder(Version).decode
+decode_place = msgspec.msgpack.Decoder(EntryPlace).decode
 
 
 def state_folder(state_dir: Path) -> Path:
     """Return the folder of the state environment."""
     return state_dir / STATE_FOLDER
-
-
-def number_key(number: int) -> bytes:
-    """Return the key of a number, 0 to 2**64 - 1."""
-    return number.to_bytes(8, "big")
-
-
-def number_of(key: bytes) -> int:
-    """Return the number at the end of a key."""
-    return int.from_bytes(key[-8:], "big")
 
 
 def text_prefix(text: str) -> bytes:
@@ -135,15 +155,55 @@ def read_versions(tx: Tx, limit: int) -> list[Version]:
     return [decode_version(row) for _, row in islice(rows, max(0, limit))]
 
 
-def read_entry(tx: Tx, entry_id: str) -> EntryRow | None:
+def read_entry(tx: Tx, entry_id: str) -> StoredEntry | None:
     """Return an entry, or None."""
     row = tx.get(REGISTRY, entry_id.encode())
-    return None if row is None else decode_entry_row(row)
+    return None if row is None else decode_stored(row)
 
 
 def read_entries(tx: Tx) -> dict[str, bytes]:
-    """Return every entry's value by id, in the order of the ids."""
-    return {key.decode(): decode_entry_row(row).value for key, row in tx.scan(REGISTRY)}
+    """Return every entry's encoded document by id, in the order of the ids."""
+    return {key.decode(): bytes(decode_stored(row).doc) for key, row in tx.scan(REGISTRY)}
+
+
+def read_files(tx: Tx) -> dict[str, bytes]:
+    """Return every entry's encoded document as its file last said it."""
+    return {key.decode(): row for key, row in tx.scan(REGISTRY_FILES)}
+
+
+def read_place(tx: Tx, entry_id: str) -> EntryPlace | None:
+    """Return where an entry stands, if it is in a file."""
+    row = tx.get(REGISTRY_PLACES, entry_id.encode())
+    return None if row is None else decode_place(row)
+
+
+def read_source(tx: Tx) -> str:
+    """Return the configuration that was loaded last; empty where there was none."""
+    return (tx.get(META, SOURCE_KEY) or b"").decode()
+
+
+def oldest_version(tx: Tx) -> int:
+    """Return the oldest version whose entries are known: 0 until one was forgotten."""
+    first = tx.first_key(REGISTRY_VERSIONS)
+    if first is None:
+        return 0
+    row = tx.get(REGISTRY_VERSIONS, first)
+    is_beginning = number_of(first) == 1 and row is not None and decode_version(row).at_s > 0
+    return 0 if is_beginning else number_of(first)
+
+
+def check_version(tx: Tx, version: int) -> None:
+    """Raise `NotFound` for a version that is not there, not yet or not any more."""
+    current, oldest = current_version(tx), oldest_version(tx)
+    if not 0 <= version <= current:
+        raise NotFound(f"the registry has no version {version}; it is at version {current}")
+    if version < oldest:
+        raise NotFound(f"version {version} of the registry was forgotten; the oldest is {oldest}")
+
+
+def changes_since(tx: Tx, version: int) -> Iterator[Changeset]:
+    """Yield what the versions after `version` changed, oldest first."""
+    return (read_changes(tx, n) for n in range(version + 1, current_version(tx) + 1))
 
 
 def read_changes(tx: Tx, version: int) -> Changeset:

@@ -14,7 +14,7 @@ from supervisor.core.registry.version import Version
 from supervisor.io import state_layout as layout
 from supervisor.io.lmdb_reader import LmdbReader
 from supervisor.io.lmdb_tx import Tx
-from wippy.errors import NotFound
+from wippy.core.entry import EntryDoc, EntryPlace, decode_doc
 
 
 class StateReader:
@@ -35,14 +35,24 @@ class StateReader:
         """Return the version of the registry; 0 before the first."""
         return self._reader.read(layout.current_version, missing=0)
 
-    def entry(self, entry_id: str) -> bytes | None:
-        """Return the encoded value of an entry, or None."""
+    def entry(self, entry_id: str) -> EntryDoc | None:
+        """Return an entry, or None."""
         row = self._reader.read(lambda tx: layout.read_entry(tx, entry_id), missing=None)
-        return None if row is None else row.value
+        return None if row is None else decode_doc(row.doc)
 
     def entries(self) -> dict[str, bytes]:
-        """Return every entry's encoded value, in the order of the ids."""
+        """Return every entry's encoded document, in the order of the ids."""
         return self._reader.read(layout.read_entries, missing={})
+
+    def documents(self) -> tuple[int, dict[str, EntryDoc], dict[str, EntryPlace]]:
+        """Return (version, documents, places of those that are what their files say): what a tree
+        is made from."""
+        nothing: tuple[int, dict[str, EntryDoc], dict[str, EntryPlace]] = (0, {}, {})
+        return self._reader.read(_documents, missing=nothing)
+
+    def files(self) -> dict[str, bytes]:
+        """Return every entry's encoded document as its file last said it."""
+        return self._reader.read(layout.read_files, missing={})
 
     def versions(self, limit: int = 100) -> list[Version]:
         """Return the last `limit` versions of the registry, newest first."""
@@ -70,9 +80,20 @@ class StateReader:
         self._reader.close()
 
 
+def _documents(tx: Tx) -> tuple[int, dict[str, EntryDoc], dict[str, EntryPlace]]:
+    files = layout.read_files(tx)
+    docs: dict[str, EntryDoc] = {}
+    places: dict[str, EntryPlace] = {}
+    for entry_id, encoded in layout.read_entries(tx).items():
+        docs[entry_id] = decode_doc(encoded)
+        place = layout.read_place(tx, entry_id) if files.get(entry_id) == encoded else None
+        if place is not None:
+            places[entry_id] = place
+    return layout.current_version(tx), docs, places
+
+
 def _snapshot_at(tx: Tx, version: int) -> dict[str, bytes]:
-    current = layout.current_version(tx)
-    if not 0 <= version <= current:
-        raise NotFound(f"the registry has no version {version}; it is at version {current}")
-    later = (layout.read_changes(tx, number) for number in range(current, version, -1))
+    layout.check_version(tx, version)
+    numbers = range(layout.current_version(tx), version, -1)
+    later = (layout.read_changes(tx, number) for number in numbers)
     return snapshot_at(layout.read_entries(tx), later)

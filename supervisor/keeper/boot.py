@@ -13,8 +13,8 @@ from supervisor.core.keeping import KEEPER_SOCKET
 from supervisor.io.state_lock import StateLock
 from supervisor.keeper.lmdb_store import LmdbStore
 from supervisor.keeper.loop import MAX_WAITING, KeeperLoop
-from wippy.core.codec import MAX_FRAME_BYTES
 from wippy.core.ports import SystemPort
+from wippy.core.registry import MAX_KEEPER_FRAME_BYTES
 from wippy.errors import AlreadyExists, Invalid
 
 KEEPER_LOCK = "keeper.lock"
@@ -78,7 +78,7 @@ async def _serve(port: SystemPort, store: LmdbStore, run_dir: Path) -> None:
 
 
 def _bind(socket: zmq.Socket[bytes], run_dir: Path) -> None:
-    socket.setsockopt(zmq.MAXMSGSIZE, 2 * MAX_FRAME_BYTES)
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_KEEPER_FRAME_BYTES)
     # A ROUTER drops what is above it: every request that may wait must find room for its answer.
     socket.setsockopt(zmq.SNDHWM, 2 * MAX_WAITING)
     path = run_dir / KEEPER_SOCKET

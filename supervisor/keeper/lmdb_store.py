@@ -8,13 +8,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_never
 
-from supervisor.core.keeping import Answered, AppendHistory, BackedUp, LoadRegistry
+from supervisor.core.keeping import (
+    Answered,
+    AppendHistory,
+    ApplyChanges,
+    ApplyVersion,
+    BackedUp,
+    LoadRegistry,
+)
+from supervisor.core.registry.retention import Retention
 from supervisor.io.lmdb_env import FIRST_MAP_BYTES, LmdbEnv, sync_path
 from supervisor.io.lmdb_errors import DATA, explain
 from supervisor.io.lmdb_tx import Tx
-from supervisor.io.state_layout import STATE_FOLDER, STATE_FORMAT, state_folder
-from supervisor.keeper import applied, history, registry
+from supervisor.io.state_layout import STATE_FORMAT, state_folder
+from supervisor.keeper import applied, history
+from supervisor.keeper.registry import Registry
 from supervisor.keeper.store import Stamped
+from wippy.core.registry import STATE_FOLDER
 from wippy.errors import AlreadyExists, Failure, Internal, WippyError
 
 BACKUP_ID = "backup.id"
@@ -31,6 +41,7 @@ class LmdbStore:
         history_limit: Facts kept, at least 1.
         applied_limit: Answers kept.
         map_bytes: First size of the map.
+        retention: How much of the registry's history is kept.
     """
 
     level = "os"
@@ -42,7 +53,9 @@ class LmdbStore:
         history_limit: int,
         applied_limit: int = applied.APPLIED_LIMIT,
         map_bytes: int = FIRST_MAP_BYTES,
+        retention: Retention | None = None,
     ) -> None:
+        self._registry = Registry(retention)
         self._history_limit = max(1, history_limit)
         self._applied_limit = applied_limit
         folder = state_folder(state_dir)
@@ -103,8 +116,8 @@ class LmdbStore:
         match one.request:
             case AppendHistory() as request:
                 return history.append(tx, request, limit=self._history_limit)
-            case LoadRegistry() as request:
-                return registry.load(tx, request, at_s=one.at_s)
+            case LoadRegistry() | ApplyChanges() | ApplyVersion() as request:
+                return self._registry.perform(tx, request, at_s=one.at_s)
             case _:
                 assert_never(one.request)
 

@@ -22,9 +22,10 @@ from typing import Any
 import zmq
 
 from supervisor.core import keeping
-from supervisor.core.keeping import Answered, Asked, Backup, Committed, LoadRegistry, Welcome
+from supervisor.core.keeping import Answered, Asked, Backup, Committed, Welcome
 from supervisor.keeper.store import Stamped, Store
 from wippy.core.codec import encode
+from wippy.core.registry import REGISTRY_COMMITTED
 from wippy.errors import Failure, Internal, Invalid, Unavailable, WippyError
 
 MAX_WAITING = 10_000
@@ -55,7 +56,8 @@ class KeeperLoop:
     Args:
         socket: A bound ROUTER.
         store: What requests are applied to.
-        publish: Tells the root: `registry` (version) and `alarm` (text; empty when it is over).
+        publish: Tells the root: `registry.committed` (version) and `alarm` (text; empty when it
+            is over).
 
     Attributes:
         bad_frames: Frames that were dropped, or answered with an error, for what they are.
@@ -203,7 +205,7 @@ class KeeperLoop:
             self.commits += 1
             self._raise_alarm("")
             self._answer_all(group, answers)
-            self._tell_version(group, answers)
+            self._tell_version(answers)
 
     def _apply(self, group: list[Stamped]) -> list[Answered]:
         """Runs in the commit thread."""
@@ -213,14 +215,13 @@ class KeeperLoop:
             self._store.clear_stale_readers()
         return self._store.apply(group)
 
-    def _tell_version(self, group: list[_Waiting], answers: list[Answered]) -> None:
+    def _tell_version(self, answers: list[Answered]) -> None:
         versions = [
-            answer.version
-            for one, answer in zip(group, answers, strict=True)
-            if isinstance(one.stamped.request, LoadRegistry) and isinstance(answer, Committed)
+            each.version for each in answers if isinstance(each, Committed) and each.changed
         ]
         if versions:
-            self._publish("registry", {"version": max(versions)})
+            # Whoever follows reads every version up to this one from the tables.
+            self._publish(REGISTRY_COMMITTED, {"version": max(versions)})
 
     def _raise_alarm(self, text: str) -> None:
         if text != self._alarm:

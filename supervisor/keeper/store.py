@@ -7,9 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from supervisor.core.keeping import Answered, AppendHistory, BackedUp, LoadRegistry
+from supervisor.core.keeping import (
+    Answered,
+    AppendHistory,
+    ApplyChanges,
+    ApplyVersion,
+    BackedUp,
+    LoadRegistry,
+)
 
-Stored = AppendHistory | LoadRegistry
+Stored = AppendHistory | LoadRegistry | ApplyChanges | ApplyVersion
 """Requests that change the store."""
 
 

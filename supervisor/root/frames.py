@@ -91,7 +91,7 @@ class Frames:
             case messages.Published("alarm", payload):
                 text = str(payload.get("text") or "all is well again")
                 root.chronicle.tell(FactKind.ALARM, text, id=job.slot)
-            case messages.Published("registry"):
+            case messages.Published("registry.committed"):
                 pass  # whoever asked for the change has had its answer
             case _:
                 raise Invalid(f"{type(frame).__name__} of another generation than {job.generation}")

@@ -277,12 +277,14 @@ class Root:
     async def load_registry(self, generation: int) -> None:
         """The keeper serves: have it commit the registry; only then is it READY for the tree."""
         try:
-            self.registry_version = await self.keeper.load_registry(
-                self.views.registry_entries(),
+            done = await self.keeper.load_registry(
+                self.blueprint.docs.values(),
+                self.blueprint.places,
                 author="start",
                 comment=f"loaded from {self.blueprint.source}",
                 origin=self.blueprint.source,
             )
+            self.registry_version = done.version
             text = f"registry version {self.registry_version} from {self.blueprint.source}"
             self.chronicle.tell(FactKind.REGISTRY, text)
         except Exception as error:  # noqa: BLE001

@@ -70,11 +70,6 @@ class Views:
         own = {os.path.join(self._root.runtime.log_dir, name) for name in OWN_LOGS}
         return own | {path for child in children if (path := self.log_path(child.spec))}
 
-    def registry_entries(self) -> dict[str, bytes]:
-        """Return the entries of the configuration as the registry stores them."""
-        entries = self._root.blueprint.entries
-        return {id: msgspec.msgpack.encode(entry) for id, entry in entries.items()}
-
     def _node(self, of_rows: tuple[Row, ...]) -> NodeView:
         root = self._root
         own = root.housekeeping.figures.get("")

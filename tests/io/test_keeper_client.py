@@ -17,8 +17,10 @@ from supervisor.core.facts import Fact, FactKind
 from supervisor.core.keeping import Appended, AppendHistory, Asked, Committed, FromKeeper, Welcome
 from supervisor.io.keeper_client import KeeperClient
 from wippy.core.codec import encode
+from wippy.core.entry import EntryDoc
 from wippy.errors import Cancelled, Conflict, Failure, Internal, Invalid, Timeout
 
+DOC = EntryDoc(id="a:b", kind="registry.entry")
 DEADLINE_S = 60.0
 
 
@@ -211,7 +213,7 @@ def test_answers_to_a_load_are_its_version_or_its_error(run_dir: Path) -> None:
     async def scene(client: KeeperClient, keeper: FakeKeeper) -> None:
         async def load() -> int:
             return await client.load_registry(
-                {"a:b": b"1"}, author="ann", comment="why", origin="/c", timeout_s=DEADLINE_S
+                [DOC], author="ann", comment="why", origin="/c", timeout_s=DEADLINE_S
             )
 
         for answer, error in (
@@ -222,10 +224,10 @@ def test_answers_to_a_load_are_its_version_or_its_error(run_dir: Path) -> None:
             loading = asyncio.create_task(load())
             request_id, request = await keeper.hear()
             assert isinstance(request, keeping.LoadRegistry)
-            assert (request.entries, request.author) == ({"a:b": b"1"}, "ann")
+            assert (request.docs, request.author) == ((DOC,), "ann")
             await keeper.say(request_id, answer)
             if error is None:
-                assert await loading == 3
+                assert await loading == answer
             else:
                 with pytest.raises(error):
                     await loading
@@ -238,7 +240,7 @@ def test_a_load_without_an_answer_times_out_and_says_that_it_may_have_happened(
 ) -> None:
     async def scene(client: KeeperClient, keeper: FakeKeeper) -> None:
         with pytest.raises(Timeout, match="it may still happen"):
-            await client.load_registry({}, author="", comment="", origin="", timeout_s=0.05)
+            await client.load_registry([], author="", comment="", origin="", timeout_s=0.05)
 
     play(run_dir, scene)
 
@@ -247,7 +249,10 @@ def test_a_registry_larger_than_a_frame_is_refused_at_once(run_dir: Path) -> Non
     async def scene(client: KeeperClient, keeper: FakeKeeper) -> None:
         with pytest.raises(Invalid, match="bytes, more than"):
             await client.load_registry(
-                {"a:b": b"x" * (17 * 2**20)}, author="", comment="", origin=""
+                [EntryDoc(id="a:b", kind="registry.entry", data={"x": "x" * (257 * 2**20)})],
+                author="",
+                comment="",
+                origin="",
             )
 
     play(run_dir, scene)
@@ -271,7 +276,7 @@ def test_closing_ends_those_who_wait(run_dir: Path) -> None:
     async def scene(client: KeeperClient, keeper: FakeKeeper) -> None:
         client.append_facts(facts(1))
         loading = asyncio.create_task(
-            client.load_registry({}, author="", comment="", origin="", timeout_s=DEADLINE_S)
+            client.load_registry([], author="", comment="", origin="", timeout_s=DEADLINE_S)
         )
         flushing = asyncio.create_task(client.flush(DEADLINE_S))
         await keeper.hear()

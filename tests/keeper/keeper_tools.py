@@ -9,11 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from supervisor.core.facts import Fact, FactKind
+from wippy.core.entry import DATA_KIND, EntryDoc, encode_doc
 
 REPOSITORY = Path(__file__).parents[2]
 DEADLINE_S = 60.0
@@ -109,9 +110,19 @@ def facts(first: int, count: int) -> list[Fact]:
     ]
 
 
-def entries(number: int) -> dict[str, bytes]:
+def doc(entry_id: str, **data: Any) -> EntryDoc:
+    """Return an entry of plain data."""
+    return EntryDoc(id=entry_id, kind=DATA_KIND, data=data)
+
+
+def entries(number: int) -> tuple[EntryDoc, ...]:
     """Return a registry that differs from that of any other number."""
-    return {"app:number": str(number).encode(), f"app:e{number % 5}": b"x" * (number % 50 + 1)}
+    return doc("app:number", is_=number), doc(f"app:e{number % 5}", x="x" * (number % 50 + 1))
+
+
+def encoded(docs: Iterable[EntryDoc]) -> dict[str, bytes]:
+    """Return documents as they are stored."""
+    return {each.id: encode_doc(each) for each in docs}
 
 
 async def wait_until(condition: Callable[[], Any]) -> None:

@@ -266,9 +266,9 @@ def test_a_store_of_no_use_ends_the_keeper_after_everyone_was_told(folders: Fold
 def test_a_committed_registry_is_published(folders: Folders) -> None:
     async def play(it: Scene) -> None:
         it.store.gate.release()
-        await it.ask(LoadRegistry(entries={}))
+        await it.ask(LoadRegistry(docs=()))
         await it.answer()
-        assert it.published == [("registry", {"version": 1})]
+        assert it.published == [("registry.committed", {"version": 1})]
 
     run(folders, play)
 

@@ -30,15 +30,18 @@ class FrameDecoder(Generic[T]):
 
     Args:
         union: The union of the frame structs that may arrive.
+        limit_bytes: Larger frames are refused unread.
     """
 
-    def __init__(self, union: Any) -> None:
+    def __init__(self, union: Any, *, limit_bytes: int = MAX_FRAME_BYTES) -> None:
+        self._limit_bytes = limit_bytes
         self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(union)
 
     def decode(self, frame: bytes | memoryview) -> T:
         """Return the message in `frame`; `Invalid` says what is wrong with it."""
-        if len(frame) > MAX_FRAME_BYTES:
-            raise Invalid(f"a frame of {len(frame)} bytes; at most {MAX_FRAME_BYTES} are accepted")
+        if len(frame) > self._limit_bytes:
+            limit = self._limit_bytes
+            raise Invalid(f"a frame of {len(frame)} bytes; at most {limit} are accepted")
         try:
             return self._decoder.decode(frame)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

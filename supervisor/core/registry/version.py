@@ -2,34 +2,9 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from supervisor.core.registry.changeset import MAX_SHOWN, Changeset, Op, preview
+from wippy.core.registry import Version as Version
 from wippy.errors import Conflict
-
-
-class Version(msgspec.Struct, frozen=True, kw_only=True):
-    """One version.
-
-    Attributes:
-        number: From 1, without gaps.
-        at_s: When, UTC seconds since the epoch.
-        author: Who.
-        comment: Why.
-        origin: Where the entries came from; empty for a change at run time.
-        created: Entries created.
-        updated: Entries updated.
-        deleted: Entries deleted.
-    """
-
-    number: int
-    at_s: float
-    author: str = ""
-    comment: str = ""
-    origin: str = ""
-    created: int = 0
-    updated: int = 0
-    deleted: int = 0
 
 
 def next_version(

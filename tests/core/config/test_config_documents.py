@@ -147,6 +147,7 @@ def test_a_relative_path_of_an_entry_without_a_folder_is_refused() -> None:
 
 
 def test_the_text_of_a_source_file_is_part_of_the_document(tmp_path: Path) -> None:
+    text = "# -*- coding: latin-1 -*-\nasync def run(): return 'é'\n"
     (tmp_path / "w.py").write_bytes(
         b"# -*- coding: latin-1 -*-\r\nasync def run(): return '\xe9'\n"
     )
