@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import random
 
-from wippy import process
+from wippy import funcs, process
 
 
 async def db_proxy(database: str) -> None:
@@ -23,7 +23,13 @@ async def worker(number: int) -> None:
     print(f"{process.pid()}: worker {number} takes orders")
     for order in itertools.count(1):
         await asyncio.sleep(random.uniform(1, 3))
-        print(f"order {order} packed")
+        cost = await funcs.call("shop:postage", random.randint(100, 5000))
+        print(f"order {order} packed, postage {cost}")
+
+
+def postage(grams: int) -> int:
+    """Say what a parcel costs; runs in whichever worker of its pool has the least to do."""
+    return 2 + grams // 1000
 
 
 def reporter() -> None:

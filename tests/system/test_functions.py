@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from real_node import DEADLINE_S, RealNode
@@ -14,6 +16,7 @@ from supervisor.core.view import State
 
 pytestmark = pytest.mark.system
 
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide" / "functions.md"
 HEAD = """
 version: "1.0"
 namespace: app
@@ -184,3 +187,12 @@ def test_unknown_ids_other_kinds_and_pools_that_are_stopped_have_clear_errors(
     assert lines[0] == "not_found there is no function 'app:resise'; did you mean 'app:resize'?"
     assert lines[1].startswith("invalid app:main is a process.service, not a function.py")
     assert lines[2].startswith("invalid 'nonsense' is no entry id")
+
+
+def test_the_example_of_the_guide_prints_what_it_says(node: Callable[..., RealNode]) -> None:
+    text = GUIDE.read_text()
+    (entries,) = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (code,) = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    printed = re.findall(r"^ *# -> (.*)$", code, re.MULTILINE)
+    shop = node({"app.yaml": entries, "prices.py": code})
+    assert wait_log(shop, len(printed), "shop:main") == printed

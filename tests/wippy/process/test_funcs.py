@@ -83,7 +83,7 @@ def test_what_a_function_raises_arrives_with_type_traceback_and_whether_to_repea
         "        try: await funcs.call('app:fails', how, retry=policy)\n"
         "        except errors.WippyError as error:\n"
         "            print(error.kind, getattr(error, 'type', ''), error.retryable, error)\n"
-        "            if how == 'a': print('raise Ref' in error.traceback, error.__notes__[0][3:13])\n"
+        "            if how == 'a': print('raise' in error.traceback, error.__notes__[0][3:13])\n"
         "    try: await funcs.call('app:fails')\n"
         "    except errors.Invalid as error: print(error)\n",
     )
