@@ -26,6 +26,7 @@ from wippy.core.directory import name_key
 from wippy.core.ids import Pid
 from wippy.core.mailbox import Message
 from wippy.core.messages import RegisterName, UnregisterName
+from wippy.core.outgoing import cost_of
 from wippy.core.payload import OPTIONS, encode, extend
 from wippy.core.selecting import Case
 from wippy.errors import (
@@ -264,7 +265,8 @@ async def call(
     after the time-out is dropped; what was asked for may have happened.
 
     Raises:
-        Timeout: No reply within `timeout_s` seconds.
+        Timeout: No reply within `timeout_s` seconds, waiting for a service that is being restarted
+            included.
         NotFound: The target is not there.
         Exited: It ended before it replied.
         WippyError: The error that it replied with.
@@ -274,7 +276,8 @@ async def call(
     check_topic(topic)
     data = encode(payload)
     check_size(data)
-    peer, actor = _found(plane, target)
+    give_up_at_s = plane.loop.time() + timeout_s
+    peer, actor = await plane.post.reach(target, cost_of(data), timeout_s)
     if peer is plane.own and actor == local.number:
         raise Invalid("an actor that calls itself would wait for ever")
     outlet = plane.outlet(local, peer, actor)
@@ -282,7 +285,7 @@ async def call(
         raise MailboxFull(f"{target} has not taken what was sent before")
     answer: asyncio.Future[Any] = plane.loop.create_future()
     reference = plane.bonds.call(local, peer, actor, (topic, data), answer)
-    timer = plane.loop.call_later(timeout_s, _time_out, answer, target, topic, timeout_s)
+    timer = plane.loop.call_at(give_up_at_s, _time_out, answer, target, topic, timeout_s)
     plane.about_to_wait()
     try:
         return await answer

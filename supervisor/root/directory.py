@@ -16,6 +16,7 @@ from wippy.core.directory import (
     HostAddress,
     encode_row,
     host_key,
+    known_key,
     name_key,
     service_key,
 )
@@ -51,7 +52,10 @@ class Directory:
         self._forget(id)
         self._services[id] = (pid, generation)
         self._by_process.setdefault((pid.slot, pid.generation), set()).add(id)
-        self._rows.write_directory({service_key(id): encode_row(Address(str(pid), generation))})
+        row = encode_row(Address(str(pid), generation))
+        # The second outlives the service: who calls it meanwhile waits, instead of being told that
+        # there is none.
+        self._rows.write_directory({service_key(id): row, known_key(id): row})
 
     def actor_gone(self, id: str, pid: Pid) -> None:
         """A supervised actor of a pool has ended: it, and what names it had, are not found."""

@@ -7,6 +7,7 @@ names can be reached: put at READY, removed before anybody is told of the end.
 |---|---|
 | `<entry id>` of a service | `Address` |
 | `name:<registered name>` | `Address` |
+| `known:<entry id>` of a service that was READY once, so may come back | `Address`, the last |
 | `host:<entry id>` of a pool | `HostAddress`: its workers that take actors |
 """
 
@@ -55,6 +56,11 @@ encode_row = msgspec.msgpack.Encoder().encode
 def service_key(entry_id: str) -> bytes:
     """Return the key of a service."""
     return entry_id.encode()
+
+
+def known_key(entry_id: str) -> bytes:
+    """Return the key that says that a service is or was there. No entry id has two colons."""
+    return b"known:" + entry_id.encode()
 
 
 def name_key(name: str) -> bytes:

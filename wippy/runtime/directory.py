@@ -21,6 +21,7 @@ from wippy.core.directory import (
     decode_address,
     decode_host,
     host_key,
+    known_key,
     name_key,
     service_key,
 )
@@ -48,6 +49,10 @@ class Directory:
     def service(self, entry_id: str) -> Pid | None:
         """Return where a service is, or None while it cannot be reached."""
         return self._pid(service_key(entry_id))
+
+    def is_known(self, entry_id: str) -> bool:
+        """Say whether a service is there, or was and may come back."""
+        return self._pid(known_key(entry_id)) is not None
 
     def name(self, name: str) -> Pid | None:
         """Return who has registered `name`, or None; `Invalid` if it can be no name."""

@@ -16,7 +16,7 @@ from wippy.core.ids import Pid
 from wippy.core.outgoing import check_size as check_size
 from wippy.core.outgoing import check_topic as check_topic
 from wippy.core.wire import CREDIT_UNIT_BYTES, WINDOW_UNITS
-from wippy.errors import MailboxFull, NotFound
+from wippy.errors import MailboxFull, NotFound, Timeout
 from wippy.runtime.directory import Directory
 from wippy.runtime.local import LocalActor
 from wippy.runtime.peer import Account, Outlet, Peer
@@ -92,6 +92,43 @@ class Post:
             self._plane.flush()
             await waiter
 
+    async def reach(self, target: str, cost: int, timeout_s: float) -> tuple[Peer, int]:
+        """Return the process and the actor that `target` means; wait for a service that is being
+        restarted, behind what is held for it.
+
+        Raises:
+            Timeout: It is not back within `timeout_s` seconds.
+            MailboxFull: Too much is held for it already.
+            NotFound: It is not there, and nobody knows of it, or it was given up.
+        """
+        found = self._reachable(target)
+        if found is not None:
+            return found
+        if not self.directory.is_known(target):
+            raise NotFound(f"{target} cannot be reached: it is not running")
+        held = self._holding(target)
+        waiter: asyncio.Future[None] = self._plane.loop.create_future()
+        held.waiters.append(waiter)
+        held.units += cost
+        try:
+            async with asyncio.timeout(timeout_s):
+                await waiter
+        except TimeoutError:
+            raise Timeout(f"{target} is not back within {timeout_s:g} s") from None
+        finally:
+            held.units -= cost
+        found = self._reachable(target)
+        if found is None:
+            raise NotFound(f"{target} cannot be reached: it has not come back")
+        return found
+
+    def _reachable(self, target: str) -> tuple[Peer, int] | None:
+        found = self.find(target)
+        is_pid = "/" in target
+        if found is None or is_pid or not _is_absent(*found):
+            return found
+        return None if ":" in target else found
+
     # --- resolving --------------------------------------------------------------------------------
 
     def find(self, target: str) -> tuple[Peer, int] | None:
@@ -148,6 +185,12 @@ class Post:
     # --- holding ----------------------------------------------------------------------------------
 
     def _hold(self, local: LocalActor, target: str, topic: str, data: bytes) -> None:
+        held = self._holding(target)
+        held.messages.append((local, topic, data))
+        held.units += -(-len(data) // CREDIT_UNIT_BYTES) or 1
+
+    def _holding(self, target: str) -> _Held:
+        """Return what is held for a service, if there is room for more."""
         held = self._held.get(target)
         if held is None:
             held = self._held[target] = _Held(give_up_at_s=self._plane.loop.time() + HOLD_S)
@@ -157,13 +200,12 @@ class Post:
                 f"{target} cannot be reached, and {held.units} KiB or messages are held for it "
                 "already; wait for it: await process.ready(id)"
             )
-        held.messages.append((local, topic, data))
-        held.units += -(-len(data) // CREDIT_UNIT_BYTES) or 1
+        return held
 
     def _poll(self, target: str) -> None:
         held = self._held[target]
         found = self.find(target)
-        if found is not None and not found[0].is_gone and not found[0].account(found[1]).is_absent:
+        if found is not None and not _is_absent(*found):
             self._release(target)
             return
         if self._plane.loop.time() >= held.give_up_at_s:
@@ -182,6 +224,10 @@ class Post:
             except (MailboxFull, NotFound):
                 self._plane.dead_letters["service not reached"] += 1
         _wake(held.waiters)
+
+
+def _is_absent(peer: Peer, actor: int) -> bool:
+    return peer.is_gone or peer.account(actor).is_absent
 
 
 def is_open(outlet: Outlet) -> bool:

@@ -17,6 +17,8 @@ from wippy.core import ids
 VERSIONS = ("1.0",)
 """Versions of the file format that are read."""
 RESERVED = "wippy"
+NAMES = "name"
+"""No namespace: `name:x` is how the directory writes the registered name `x`."""
 """Namespace of the runtime itself."""
 UNNAMED = "namespace"
 """Stands for a namespace that is missing or wrong, so that the entries can be judged too."""
@@ -114,6 +116,8 @@ def _namespace(reading: Reading, top: Cursor, keys: dict[str, Cursor]) -> None:
         reading.note(here, message, "letters, digits, '_' and '-', parts divided by '.'")
     elif text.split(".")[0] == RESERVED:
         reading.note(here, f"the namespace {RESERVED!r} is the runtime's own")
+    elif text == NAMES:
+        reading.note(here, f"the namespace {NAMES!r} stands for names that actors register")
     else:
         reading.namespace = text
 

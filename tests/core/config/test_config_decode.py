@@ -224,3 +224,9 @@ def test_whatever_is_written_is_an_entry_or_a_problem(written: list[Any]) -> Non
     problems = [*found.reading.problems, *references.judge(found.drafts, found.reading.references)]
     good = [each for each in found.drafts if each.entry is not None]
     assert problems or len(good) == len(written)
+
+
+def test_a_namespace_that_would_be_taken_for_registered_names_is_refused() -> None:
+    problems = draft('version: "1.0"\nnamespace: name\nentries: []\n').reading.problems
+    said = "the namespace 'name' stands for names that actors register"
+    assert [(problem.place.line, problem.message) for problem in problems] == [(2, said)]
