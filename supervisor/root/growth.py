@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from supervisor.root.root import Root
 
 
+_HOPEFUL = frozenset({State.IDLE, State.STARTING, State.UP, State.BACKOFF})
+"""States of a pool in which who wants a worker of it waits: it has one, or will."""
+
+
 class Growth:
     """The sizes of all pools of one root."""
 
@@ -36,12 +40,8 @@ class Growth:
 
     def want(self, peer: bytes, host: str) -> None:
         """A process waits for a worker of a pool that has none."""
-        pool = self._pool(host)
-        if pool is None or pool.state not in (State.UP, State.STARTING):
-            why = f"no pool {host!r}" if pool is None else f"{host} is {pool.state}"
-            self._root.control.send_process(peer, HostReady(host, why))
-            return
         self._asking.setdefault(host, {})[peer] = None
+        self._refuse_in_vain(host)
         self.changed(host)
 
     def changed(self, host: str) -> None:
@@ -57,10 +57,23 @@ class Growth:
 
     def round(self) -> None:
         """Look at the pools that can change: called about every second."""
+        for host in [host for host, asking in self._asking.items() if asking]:
+            # A pool may have come up, or failed, since it was asked for.
+            self._refuse_in_vain(host)
+            self.changed(host)
         for child in self._root.tree.forest.children.values():
             size = _size(child.spec)
             if size is not None and size.max > size.min:
                 self._shrink(child, size)
+
+    def _refuse_in_vain(self, host: str) -> None:
+        """Tell all who wait for a worker that is not to come."""
+        pool = self._pool(host)
+        if pool is not None and pool.state in _HOPEFUL:
+            return
+        why = f"no pool {host!r}" if pool is None else f"{host} is {pool.state}"
+        for peer in self._asking.pop(host, {}):
+            self._root.control.send_process(peer, HostReady(host, why))
 
     # --- growing ---
 

@@ -24,6 +24,9 @@ entries:
   - {name: caller, kind: process.py, source: "file://code.py", method: caller}
   - {name: main, kind: process.service, process: caller}
 """
+ORDERED = """
+  - {name: all, kind: supervisor, strategy: one_for_one, children: [main, slow_start, lazy]}
+"""
 CODE = """
 import asyncio, os, time
 from pathlib import Path
@@ -169,6 +172,46 @@ def test_a_worker_that_is_stopped_lets_its_calls_return_and_others_take_the_next
     (node.folder / "go").write_text("")
     assert wait_log(node, 1) == ["1 2 3 4"]
     assert stop.wait(DEADLINE_S) == 0
+
+
+def test_a_pool_grows_where_its_workers_are_loaded_with_calls_and_new_ones_go_there(
+    app: Callable[[str, str], RealNode],
+) -> None:
+    node = app(
+        function("slow", ", pool: {kind: adaptive, min: 1, max: 2, grow_at: 3}"),
+        "async def slow(number):\n"
+        "    note(f'begun{number}', process.pid().split('/')[1])\n"
+        "    await forever()\n"
+        "async def caller():\n"
+        "    futures = [funcs.start('app:slow', n, timeout_s=0) for n in range(4)]\n"
+        "    while not (FOLDER / 'grown').exists(): await asyncio.sleep(0.01)\n"
+        "    futures += [funcs.start('app:slow', n, timeout_s=0) for n in (4, 5)]\n"
+        "    await forever()\n",
+    )
+    assert wait_note(node, "begun3") == "app:slow#1.1"
+    node.wait_row("app:slow#2", lambda row: row.state is State.UP)
+    (node.folder / "grown").write_text("")
+    assert [wait_note(node, f"begun{number}") for number in (4, 5)] == ["app:slow#2.1"] * 2
+
+
+def test_a_call_at_the_start_of_the_node_waits_for_a_pool_whose_turn_comes_later(
+    node: Callable[..., RealNode],
+) -> None:
+    shop = node(
+        {
+            "app.yaml": HEAD.replace("entries:", "entries:\n" + ORDERED)
+            + function("lazy").replace("}", ", pool: {kind: lazy}}")
+            + "  - {name: slow_start, kind: exec.service, command: [sleep, '1000'],\n"
+            + "     readiness: {exec: [test, -e, called], interval: 20ms}}\n",
+            "code.py": CODE + "def lazy(): return 'lazy'\n"
+            "async def caller():\n"
+            "    future = funcs.start('app:lazy')\n"
+            "    (Path.cwd() / 'called').write_text('')\n"
+            "    print(await future)\n"
+            "    await forever()\n",
+        }
+    )
+    assert wait_log(shop, 1) == ["lazy"]
 
 
 def test_unknown_ids_other_kinds_and_pools_that_are_stopped_have_clear_errors(
