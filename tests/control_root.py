@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import zmq
 
+from supervisor.core.closing import Closing
 from supervisor.core.facts import Fact, FactKind
 from supervisor.core.requests import (
     Answer,
@@ -68,7 +67,7 @@ def answer_view(verb: Verb) -> Answer:
     return Done(text=f"{type(verb).__name__.lower()} {child_id}".strip())
 
 
-class ControlRoot:
+class ControlRoot(Closing):
     """Answers at `run_dir` with what `answer` returns (None: not at all) or raises.
 
     Attributes:
@@ -94,17 +93,6 @@ class ControlRoot:
         self._garbage: list[bytes] = []
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def send_garbage_first(self, *frames: bytes) -> None:
         """Send these before the next answer."""

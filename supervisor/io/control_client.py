@@ -13,11 +13,10 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import zmq
 
+from supervisor.core.closing import Closing
 from supervisor.core.facts import Fact
 from supervisor.core.requests import (
     SUBSCRIPTION_S,
@@ -48,7 +47,7 @@ KEPT_MAX = 10_000
 READING = (GetView, Why, History)
 
 
-class ControlClient:
+class ControlClient(Closing):
     """Asks the root of the node in `run_dir`. Not thread-safe; close it, or use `with`.
 
     Args:
@@ -81,17 +80,6 @@ class ControlClient:
         except zmq.ZMQError as error:
             self.close()
             raise Invalid(f"cannot connect to {run_dir / SOCKET}: {error}") from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def ask(self, verb: Verb, timeout_s: float = 10.0) -> Answer:
         """Send `verb` and wait for its answer.

@@ -11,12 +11,11 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import zmq
 
 from supervisor.core.client_slot import CLIENT_GENERATION, client_slot
+from supervisor.core.closing import Closing
 from supervisor.io.lmdb_reader import LmdbReader
 from supervisor.io.os_process import read_stat
 from supervisor.io.process_table import RUN_FORMAT
@@ -46,7 +45,7 @@ ME = 0
 """The client's own actor number."""
 
 
-class MessageClient:
+class MessageClient(Closing):
     """Talks to the actors of one node. One at a time in a process; close it, or use `with`.
 
     Args:
@@ -72,17 +71,6 @@ class MessageClient:
         except zmq.ZMQError as error:
             self.close()
             raise Unavailable(f"cannot bind {own}: {error.strerror}") from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def find(self, target: str) -> Pid | None:
         """Return who `target` (a pid, an entry id, a name) is now; None if it cannot be reached.

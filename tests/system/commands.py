@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import queue
+import select
 import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 from real_node import DEADLINE_S, RealNode
 
@@ -33,7 +35,7 @@ class Following:
                 return line
 
 
-@contextmanager
+@contextlib.contextmanager
 def following(shop: RealNode, *arguments: str) -> Iterator[Following]:
     """Run a command that goes on (`-f`), and end it with ^C: its exit code is then 130."""
     process = subprocess.Popen(
@@ -52,3 +54,14 @@ def following(shop: RealNode, *arguments: str) -> Iterator[Following]:
         assert process.wait(DEADLINE_S) == 130
         assert process.stdout is not None
         process.stdout.close()
+
+
+@contextlib.contextmanager
+def ended(pid: int) -> Iterator[None]:
+    """Wait, after the block, for the end of a process that lived before it."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        yield
+        assert select.select([descriptor], [], [], DEADLINE_S)[0], f"pid {pid} still runs"
+    finally:
+        os.close(descriptor)

@@ -56,19 +56,20 @@ def fence(talker: Talker) -> dict[str, object]:
     return talker.rows
 
 
+def with_pool(*services: str, workers: int = 1) -> dict[str, str]:
+    """A configuration of the actor `a`, a pool, and these services in the pool."""
+    pool = f"  - {{name: pool, kind: process.host, workers: {workers}}}"
+    inside = (service(name, "worker", ", host: pool") for name in services)
+    return files(service("a"), pool, *inside)
+
+
 # --- services and pools --------------------------------------------------------------------------
 
 
 def test_services_and_the_workers_of_a_pool_are_found_when_all_is_up(
     node: Callable[..., RealNode], talk: Talk
 ) -> None:
-    shop = node(
-        files(
-            service("a"),
-            "  - {name: pool, kind: process.host, workers: 2}",
-            service("p", "worker", ", host: pool"),
-        )
-    )
+    shop = node(with_pool("p", workers=2))
     rows = fence(talk(shop, "t:a"))
     assert rows["t:a"] == {"pid": f"{shop.name}/t:a.1/0", "generation": 1}
     assert sorted(slot for slot, *_ in rows["host:t:pool"]["workers"]) == ["t:pool#1", "t:pool#2"]  # type: ignore[index]
@@ -172,13 +173,7 @@ def test_a_watch_of_what_is_not_there_is_answered(
 def test_a_worker_is_watched_and_takes_the_rows_of_its_actors_with_it(
     node: Callable[..., RealNode], talk: Talk
 ) -> None:
-    shop = node(
-        files(
-            service("a"),
-            "  - {name: pool, kind: process.host}",
-            *(service(f"p{number}", "worker", ", host: pool") for number in range(3)),
-        )
-    )
+    shop = node(with_pool("p0", "p1", "p2"))
     a = talk(shop, "t:a")
     fence(a)
     pid = a.rows["t:p1"]["pid"]
@@ -196,14 +191,7 @@ def test_a_worker_is_watched_and_takes_the_rows_of_its_actors_with_it(
 def test_an_actor_of_a_pool_that_is_stopped_is_not_found_and_has_no_names(
     node: Callable[..., RealNode], talk: Talk
 ) -> None:
-    shop = node(
-        files(
-            service("a"),
-            "  - {name: pool, kind: process.host}",
-            service("p", "worker", ", host: pool"),
-            service("q", "worker", ", host: pool"),
-        )
-    )
+    shop = node(with_pool("p", "q"))
     a = talk(shop, "t:a")
     fence(a)
     a.say(RegisterName("p", a.rows["t:p"]["pid"]), RegisterName("q", a.rows["t:q"]["pid"]))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 from collections.abc import Callable
 
 import pytest
+from commands import ended
 from real_node import RealNode
 from shops import entry, files, journal, service
 
@@ -108,17 +108,18 @@ def test_a_node_survives_the_root_being_killed_while_it_starts(
     assert not [line for line in journal(shop.folder) if line.what == "twin"]
 
 
+def kill_guardian(shop: RealNode) -> None:
+    """Kill the guardian, and wait until its root has ended."""
+    view = shop.view()
+    with ended(view.root_pid):
+        os.kill(view.guardian_pid, signal.SIGKILL)
+
+
 def test_the_root_stops_the_tree_in_order_when_the_guardian_is_killed(
     node: Callable[..., RealNode],
 ) -> None:
     shop = node(a_bit_of_everything())
-    view = shop.view()
-    root = os.pidfd_open(view.root_pid)
-    os.kill(view.guardian_pid, signal.SIGKILL)
-    poll = select.poll()
-    poll.register(root, select.POLLIN)
-    assert poll.poll(60_000), "the root went on without a guardian"
-    os.close(root)
+    kill_guardian(shop)
     what = [f"{line.what} {line.id}" for line in journal(shop.folder) if line.what == "stop"]
     assert what.index("stop t:b") < what.index("stop t:a")
 
@@ -164,12 +165,6 @@ def test_a_root_without_a_guardian_ends_quietly_and_leaves_no_socket(
     node: Callable[..., RealNode],
 ) -> None:
     shop = node(a_bit_of_everything())
-    view = shop.view()
-    root = os.pidfd_open(view.root_pid)
-    os.kill(view.guardian_pid, signal.SIGKILL)
-    poll = select.poll()
-    poll.register(root, select.POLLIN)
-    assert poll.poll(60_000)
-    os.close(root)
+    kill_guardian(shop)
     assert "Traceback" not in shop.output()
     assert not (shop.run_dir / "root").exists()

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import select
 import shutil
 from collections.abc import Callable
 
 import pytest
-from real_node import DEADLINE_S, RealNode
+from commands import ended
+from real_node import RealNode
 from shops import files, journal, service
 
 from supervisor.core.view import State
 
 pytestmark = pytest.mark.system
-
-
-def wait_gone(pid: int) -> None:
-    descriptor = os.pidfd_open(pid)
-    try:
-        assert select.select([descriptor], [], [], DEADLINE_S)[0], f"pid {pid} still runs"
-    finally:
-        os.close(descriptor)
 
 
 def test_a_node_whose_run_folder_is_deleted_begins_anew_in_a_new_one(
@@ -31,8 +22,8 @@ def test_a_node_whose_run_folder_is_deleted_begins_anew_in_a_new_one(
     guardian = shop.process.pid if shop.process is not None else 0
     old_root = shop.view().root_pid
     shop.forget_client()
-    shutil.rmtree(shop.run_dir)
-    wait_gone(old_root)
+    with ended(old_root):
+        shutil.rmtree(shop.run_dir)
     view = shop.wait_view(lambda view: view.root_pid != old_root and view.state == "running")
     assert {shop.row(f"t:{it}").state for it in "ab"} == {State.UP}
     # In order: each had ended before it was started again, and the guardian is the same.
