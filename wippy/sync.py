@@ -28,7 +28,7 @@ from contextvars import copy_context
 from typing import Any, TypeVar
 
 from wippy import funcs as awaited_funcs
-from wippy import process
+from wippy import process, registry
 from wippy.core.channels import NOTHING, TIMEOUT, Closed
 from wippy.core.durations import Duration, seconds
 from wippy.core.mailbox import Message
@@ -43,6 +43,8 @@ from wippy.runtime.waiters import refuse_to_block_loop
 
 __all__ = [
     "Inbox",
+    "apply",
+    "apply_version",
     "call",
     "exec",
     "funcs",
@@ -213,6 +215,31 @@ class Inbox:
     def case_receive(self) -> Case:
         """Return "the next message comes" as a case of `select`."""
         return self._messages.case_receive()
+
+
+# --- the registry ---------------------------------------------------------------------------------
+
+
+def apply(
+    changes: registry.Changes, *, comment: str = "", expected_version: int | None = None
+) -> int:
+    """Apply changes of the registry as one version; return it. See `registry.Changes.apply`.
+
+    Raises:
+        Conflict, AlreadyExists, NotFound, Unavailable, Timeout: As there.
+        Cancelled: The calling actor is to stop; the change may still happen.
+        Invalid: As there, or called on the thread of an event loop.
+    """
+    refuse_to_block_loop("await registry.changes()....apply()")
+    return wait(changes.apply(comment=comment, expected_version=expected_version))
+
+
+def apply_version(version: int, *, comment: str = "", expected_version: int | None = None) -> int:
+    """Make a new version with the entries of `version`; see `registry.apply_version`. Raises as
+    `apply`."""
+    refuse_to_block_loop("await registry.apply_version(...)")
+    work = registry.apply_version(version, comment=comment, expected_version=expected_version)
+    return wait(work)
 
 
 # --- time and channels ----------------------------------------------------------------------------

@@ -34,6 +34,8 @@ from wippy.errors import AlreadyExists, Conflict, Invalid, NotFound
 SHOWN = 100
 """Entries that an answer names; the version itself has all."""
 
+KEEPABLE = frozenset({"kind", "meta", "data"})
+
 Request = LoadRegistry | ApplyChanges | ApplyVersion
 
 
@@ -181,10 +183,17 @@ def _new(tx: Tx, change: EntryChange, old: bytes | None) -> bytes | None:
         return None
     if change.doc is None or change.doc.id != change.id:
         raise Invalid(f"the change of {change.id} has no document of it")
-    _check(change.doc)
-    doc = with_text(change.doc, None if old is None else decode_doc(old))
+    before = None if old is None else decode_doc(old)
+    doc = change.doc if before is None else _with_kept(change, change.doc, before)
+    _check(doc)
+    doc = with_text(doc, before)
     _check(doc)
     return encode_doc(doc)
+
+
+def _with_kept(change: EntryChange, doc: EntryDoc, before: EntryDoc) -> EntryDoc:
+    kept = {name: getattr(before, name) for name in change.keeps if name in KEEPABLE}
+    return msgspec.structs.replace(doc, **kept)
 
 
 def _near(tx: Tx, entry_id: str) -> Iterable[str]:

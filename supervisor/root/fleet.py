@@ -81,6 +81,7 @@ class Fleet:
         spares: Warm processes to keep.
         orphan_timeout_s: For the births.
         message_dir: For the births.
+        state_dir: For the births.
         send: Sends a frame to a routing id.
     """
 
@@ -95,6 +96,7 @@ class Fleet:
         spares: int,
         orphan_timeout_s: float,
         message_dir: str,
+        state_dir: str = "",
         send: Callable[[bytes, ToProcess], None],
     ) -> None:
         self._loop = loop
@@ -105,6 +107,7 @@ class Fleet:
         self._wanted_spares = spares
         self._orphan_timeout_s = orphan_timeout_s
         self._message_dir = message_dir
+        self._state_dir = state_dir
         self._send = send
         self._spares: deque[Vessel] = deque()
         self._queue: deque[Job] = deque()
@@ -174,6 +177,7 @@ class Fleet:
             node=self._node,
             orphan_timeout_s=self._orphan_timeout_s,
             message_dir=self._message_dir,
+            state_dir=self._state_dir,
             job=job,
         )
         fork = self._forkserver.fork(encode(birth))

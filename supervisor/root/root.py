@@ -127,6 +127,7 @@ class Root:
             spares=self.runtime.spares,
             orphan_timeout_s=self.runtime.orphan_timeout_s,
             message_dir=str(self.message_folder.path),
+            state_dir=self.runtime.state_dir,
             send=self.control.send_process,
         )
         self.fleet.before_judging = self.control.drain

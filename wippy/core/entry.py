@@ -77,13 +77,15 @@ class EntryPlace(msgspec.Struct, frozen=True):
 class EntryChange(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is to be done with one entry: `doc` is what it becomes, None for a delete.
 
-    `update` replaces the whole document; the text of a source file that it names is kept from the
-    one before where it names the same file.
+    `update` replaces the whole document, but for the fields that it `keeps` (`kind`, `meta`,
+    `data`); the text of a source file that it names is kept from the one before where it names the
+    same file.
     """
 
     op: Literal["create", "update", "delete"]
     id: str
     doc: EntryDoc | None = None
+    keeps: tuple[str, ...] = ()
 
 
 encode_doc = msgspec.msgpack.Encoder().encode

@@ -164,6 +164,7 @@ class Birth(msgspec.Struct, frozen=True, kw_only=True):
         orphan_timeout_s: How long it may go on without a root.
         message_dir: Folder of the sockets of processes (`ids.socket_name`), within the run folder;
             empty for a process that talks to no other.
+        state_dir: The node's state folder, where the registry is read; empty reads none.
         job: What to be; None for a spare, which waits for `Assign`.
     """
 
@@ -174,6 +175,7 @@ class Birth(msgspec.Struct, frozen=True, kw_only=True):
     node: str
     orphan_timeout_s: float = 5.0
     message_dir: str = ""
+    state_dir: str = ""
     job: Job | None = None
 
 

@@ -38,7 +38,7 @@ from wippy.core.messages import (
     WorkerJob,
 )
 from wippy.errors import WippyError
-from wippy.runtime import freshness, judge, os_limits, output, watchdog
+from wippy.runtime import freshness, judge, keeper_link, os_limits, output, registry, watchdog
 from wippy.runtime.control import Control
 from wippy.runtime.dedicated import DedicatedActor
 from wippy.runtime.directory import Directory
@@ -93,6 +93,7 @@ class Life:
 
     def run(self) -> int:
         """Say Hello, be what the job says, end; return the exit status."""
+        registry.set_node(self._birth.state_dir, os.path.dirname(self._birth.message_dir))
         self._control.greet_with(
             Hello(
                 self._birth.token,
@@ -224,6 +225,7 @@ class Life:
         self._cancel_leftovers()
         atexit._run_exitfuncs()
         output.flush()
+        keeper_link.close()
         if self._plane is not None:
             self._plane.close()
         elif self._pull is not None:

@@ -1,0 +1,311 @@
+"""The registry: entries that every process reads at once, and that change while everything runs.
+
+from wippy import registry
+
+db = registry.get("app.db:postgres")
+connect(db["host"], db["port"])
+
+await registry.changes().update("app.db:postgres", data={**db.data, "port": 5433}).apply()
+
+Reading asks nobody: it is a look into a file that is mapped into the process. Writing goes to the
+keeper, which judges, commits, and answers when the change is on the disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from wippy.core import entry as entries
+from wippy.core.entry import DATA_KIND, EntryChange, EntryDoc
+from wippy.core.pattern import parse
+from wippy.core.registry import ApplyChanges, ApplyVersion, Version
+from wippy.errors import Invalid
+from wippy.runtime import keeper_link
+from wippy.runtime import registry as reading
+from wippy.runtime.context import find_current
+
+__all__ = [
+    "Changes",
+    "Entry",
+    "Snapshot",
+    "Version",
+    "apply_version",
+    "changes",
+    "find",
+    "get",
+    "snapshot",
+    "snapshot_at",
+    "version",
+    "versions",
+]
+
+APPLY_TIMEOUT_S = 30.0
+"""How long a change waits for the keeper unless told otherwise: longer than its restart takes."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """An entry, as it was when it was read: a copy, which changing changes nothing else.
+
+    `entry["host"]` and `entry.host` are `entry.data["host"]`, where the name is none of these:
+
+    Attributes:
+        id: `namespace:name`.
+        kind: What it is: `registry.entry`, `process.service`, ...
+        meta: Free data.
+        data: The kind's own fields, as they are written; of a `registry.entry` the data itself.
+        version: The version of the registry that wrote it (in `snapshot_at`, where that is not
+            known: the version of the snapshot).
+    """
+
+    id: str
+    kind: str
+    meta: dict[str, Any]
+    data: dict[str, Any]
+    version: int
+
+    def __getitem__(self, key: str) -> Any:
+        return self.data[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.data
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.data)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name not in self.data:
+            raise AttributeError(f"{self.id} has no {name!r} in its data")
+        return self.data[name]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return `data[key]`, or `default` where it is not there."""
+        return self.data.get(key, default)
+
+
+class Snapshot(Mapping[str, Entry]):
+    """All entries at one moment, by id, in the order of the ids.
+
+    Attributes:
+        version: The version of the registry.
+    """
+
+    def __init__(self, version: int, rows: dict[str, tuple[int, bytes]]) -> None:
+        self.version = version
+        self._rows = rows
+
+    def __getitem__(self, entry_id: str) -> Entry:
+        version, encoded = self._rows[entry_id]
+        return _entry((version, reading.document(encoded)))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        return f"<Snapshot of version {self.version}, {len(self)} entries>"
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def get(entry_id: str) -> Entry:
+    """Return an entry as it is now; never waits.
+
+    Raises:
+        NotFound: There is none; names the nearest.
+        Invalid: `entry_id` is no id, or the process belongs to no node.
+    """
+    return _entry(reading.reader().get(entry_id))
+
+
+def find(
+    *,
+    kind: str | None = None,
+    namespace: str | None = None,
+    meta: Mapping[str, Any] | None = None,
+    pattern: str | None = None,
+) -> list[Entry]:
+    """Return the entries that are all of what is asked for, in the order of their ids.
+
+    Args:
+        kind: Of this kind.
+        namespace: In this namespace.
+        meta: With these values in their meta.
+        pattern: With an id like `app.db:*` or `app.**`.
+
+    Raises:
+        Invalid: The pattern is none, or the process belongs to no node.
+    """
+    wanted = None if pattern is None else parse(pattern)
+    found = map(_entry, reading.reader().find(kind, namespace, wanted))
+    return [entry for entry in found if meta is None or _has(entry.meta, meta)]
+
+
+def version() -> int:
+    """Return the version of the registry; 0 before the first."""
+    return reading.reader().version()
+
+
+def versions(limit: int = 100) -> list[Version]:
+    """Return the last `limit` versions, newest first: number, time, author, comment, counts."""
+    return reading.reader().versions(limit)
+
+
+def snapshot() -> Snapshot:
+    """Return all entries as they are now, consistent with each other."""
+    return Snapshot(*reading.reader().snapshot_at(None))
+
+
+def snapshot_at(version: int) -> Snapshot:
+    """Return all entries as they were at `version`.
+
+    Raises:
+        NotFound: There is no such version, or it is so old that it was forgotten.
+    """
+    return Snapshot(*reading.reader().snapshot_at(version))
+
+
+# --- writing -------------------------------------------------------------------------------------
+
+
+class Changes:
+    """Changes of entries that are applied together, or not at all."""
+
+    def __init__(self) -> None:
+        self._changes: list[EntryChange] = []
+
+    def create(
+        self,
+        entry_id: str,
+        *,
+        data: Mapping[str, Any] | None = None,
+        kind: str = DATA_KIND,
+        meta: Mapping[str, Any] | None = None,
+    ) -> Changes:
+        """Make an entry; with `apply`, `AlreadyExists` if there is one.
+
+        Args:
+            entry_id: `namespace:name`.
+            data: The fields of its kind, as they are written in a file.
+            kind: Plain data by default.
+            meta: Free data.
+
+        Raises:
+            TypeError: Something is no plain data; the message names the place.
+            Invalid: The id or the kind is none, or it is too large.
+        """
+        doc = EntryDoc(id=entry_id, kind=kind, data=_copy(data), meta=_copy(meta))
+        return self._add("create", doc)
+
+    def update(
+        self,
+        entry_id: str,
+        *,
+        data: Mapping[str, Any] | None = None,
+        kind: str | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> Changes:
+        """Replace data, meta or kind of an entry; what is None stays. With `apply`, `NotFound` if
+        there is no such entry. Raises as `create`."""
+        given = {"data": data, "kind": kind, "meta": meta}
+        doc = EntryDoc(
+            id=entry_id,
+            kind=DATA_KIND if kind is None else kind,
+            data=_copy(data),
+            meta=_copy(meta),
+        )
+        return self._add("update", doc, tuple(name for name, it in given.items() if it is None))
+
+    def delete(self, entry_id: str) -> Changes:
+        """Remove an entry; with `apply`, `NotFound` if there is none, and `Invalid`, with who needs
+        it, while others do."""
+        self._changes.append(EntryChange("delete", entry_id))
+        return self
+
+    async def apply(
+        self,
+        *,
+        comment: str = "",
+        expected_version: int | None = None,
+        timeout_s: float = APPLY_TIMEOUT_S,
+    ) -> int:
+        """Apply the changes as one version; return it. On the disk when this returns; applied at
+        most once, whoever dies meanwhile. The same content makes no new version.
+
+        Args:
+            comment: Why; part of the version.
+            expected_version: The version that the changes are based on (`registry.version()`).
+            timeout_s: How long to wait for the keeper, seconds.
+
+        Raises:
+            Conflict: The registry is not at `expected_version`; shows both sides.
+            AlreadyExists, NotFound: As said at `create`, `update` and `delete`.
+            Invalid: An entry would be wrong in itself or with others; all that is wrong is said.
+            Unavailable: No room on the disk.
+            Timeout: No answer in time; it may still happen.
+        """
+        request = ApplyChanges(
+            changes=tuple(self._changes),
+            author=_author(),
+            comment=comment,
+            expected_version=expected_version,
+        )
+        return (await keeper_link.link().ask(request, timeout_s)).version
+
+    def _add(self, op: Any, doc: EntryDoc, keeps: tuple[str, ...] = ()) -> Changes:
+        entries.check(doc)
+        self._changes.append(EntryChange(op, doc.id, doc, keeps))
+        return self
+
+    def __len__(self) -> int:
+        return len(self._changes)
+
+
+def changes() -> Changes:
+    """Return an empty set of changes: `registry.changes().update(...).delete(...).apply()`."""
+    return Changes()
+
+
+async def apply_version(
+    version: int,
+    *,
+    comment: str = "",
+    expected_version: int | None = None,
+    timeout_s: float = APPLY_TIMEOUT_S,
+) -> int:
+    """Make a new version that has the entries of `version`; return it. Raises as `Changes.apply`,
+    and `NotFound` for a version that is not there, or was forgotten."""
+    request = ApplyVersion(
+        version=version,
+        author=_author(),
+        comment=comment or f"version {version} restored",
+        expected_version=expected_version,
+    )
+    return (await keeper_link.link().ask(request, timeout_s)).version
+
+
+def _entry(found: reading.Found) -> Entry:
+    version, doc = found
+    return Entry(doc.id, doc.kind, doc.meta, doc.data, version)
+
+
+def _has(meta: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    return all(key in meta and meta[key] == value for key, value in wanted.items())
+
+
+def _copy(data: Mapping[str, Any] | None) -> dict[str, Any]:
+    if data is not None and not isinstance(data, Mapping):
+        raise TypeError(f"data and meta are dicts, not {type(data).__name__}")
+    return {} if data is None else dict(data)
+
+
+def _author() -> str:
+    context = find_current()
+    if context is None:
+        raise Invalid("not inside an actor: only actors change the registry from here")
+    return context.service

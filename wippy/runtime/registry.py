@@ -1,0 +1,311 @@
+"""The registry as a process reads it: LMDB, read-only, without asking anybody.
+
+A `get` is one read transaction and one decode. Nothing is cached, so nothing is ever stale: what
+has been committed before the call is seen. The environment is opened once in each process, after
+the fork: LMDB's readers must not be shared over one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import TypeVar
+
+import lmdb
+import msgspec
+
+from wippy.core.entry import EntryDoc, decode_doc
+from wippy.core.ids import split_id
+from wippy.core.pattern import Pattern
+from wippy.core.registry import (
+    FORMAT_KEY,
+    META,
+    REGISTRY,
+    REGISTRY_BY_KIND,
+    REGISTRY_CHANGES,
+    REGISTRY_VERSIONS,
+    STATE_FOLDER,
+    STATE_VERSION,
+    Version,
+    decode_change_row,
+    decode_stored,
+    decode_version,
+    kind_prefix,
+    number_key,
+    number_of,
+)
+from wippy.errors import Invalid, NotFound, Unavailable
+
+MAX_READERS = 4096
+MAX_TABLES = 64
+"""Both as the writer has them (`supervisor.io.lmdb_env`)."""
+NEAR_IDS = 1000
+"""Ids of a namespace that are looked at for the nearest to one that is not there."""
+_TABLES = (REGISTRY, REGISTRY_BY_KIND, REGISTRY_VERSIONS, REGISTRY_CHANGES)
+
+T = TypeVar("T")
+Found = tuple[int, EntryDoc]
+"""The version that wrote an entry, and the entry."""
+
+
+class _Row(msgspec.Struct, array_like=True):
+    version: int
+    origin: str
+    doc: EntryDoc
+
+
+_decode_row = msgspec.msgpack.Decoder(_Row).decode
+
+
+class Tables:
+    """The tables of the registry within one read transaction."""
+
+    __slots__ = ("dbs", "txn")
+
+    def __init__(self, txn: lmdb.Transaction, dbs: Mapping[str, lmdb._Database]) -> None:
+        self.txn = txn
+        self.dbs = dbs
+
+    def scan(self, table: str, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the rows whose key begins with `prefix`, ascending."""
+        with self.txn.cursor(self.dbs[table]) as cursor:
+            if not cursor.set_range(prefix):
+                return
+            for found, value in cursor:
+                key = bytes(found)
+                if not key.startswith(prefix):
+                    return
+                yield key, bytes(value)
+
+    def row(self, entry_id: bytes) -> bytes | None:
+        """Return the row of an entry, or None."""
+        row = self.txn.get(entry_id, db=self.dbs[REGISTRY])
+        return None if row is None else bytes(row)
+
+    def version(self) -> int:
+        """Return the version of the registry; 0 before the first."""
+        with self.txn.cursor(self.dbs[REGISTRY_VERSIONS]) as cursor:
+            return number_of(bytes(cursor.key())) if cursor.last() else 0
+
+    def versions(self, limit: int) -> list[Version]:
+        """Return the last versions, newest first."""
+        with self.txn.cursor(self.dbs[REGISTRY_VERSIONS]) as cursor:
+            if not cursor.last():
+                return []
+            return [decode_version(row) for _, row in islice(cursor.iterprev(), max(0, limit))]
+
+    def oldest(self) -> int:
+        """Return the oldest version whose entries are known; 0 until one was forgotten."""
+        with self.txn.cursor(self.dbs[REGISTRY_VERSIONS]) as cursor:
+            if not cursor.first():
+                return 0
+            first = decode_version(cursor.value())
+            return 0 if first.number == 1 and first.at_s > 0 else first.number
+
+
+class RegistryReader:
+    """Reads the registry of one node.
+
+    Args:
+        state_dir: The node's state folder; the registry is empty before there is anything in it.
+    """
+
+    def __init__(self, state_dir: str) -> None:
+        self._folder = os.path.join(state_dir, STATE_FOLDER)
+        self._opened: tuple[lmdb.Environment, dict[str, lmdb._Database]] | None = None
+
+    def get(self, entry_id: str) -> Found:
+        """Return an entry.
+
+        Raises:
+            NotFound: There is none; names the nearest.
+            Invalid: `entry_id` is no id, or the registry cannot be read.
+        """
+        key = entry_id.encode(errors="surrogatepass")
+        row = self.read(lambda tables: tables.row(key), None) if key else None
+        if row is None:
+            split_id(entry_id)
+            raise NotFound(self._not_there(entry_id))
+        found = _decode_row(row)
+        return found.version, found.doc
+
+    def find(self, kind: str | None, namespace: str | None, pattern: Pattern | None) -> list[Found]:
+        """Return entries in the order of their ids; None does not ask."""
+        prefix = f"{namespace}:".encode() if namespace is not None else b""
+
+        def look(tables: Tables) -> list[Found]:
+            if kind is None:
+                rows = tables.scan(REGISTRY, prefix or _fixed(pattern))
+            else:
+                start = kind_prefix(kind)
+                keys = (
+                    key[len(start) :] for key, _ in tables.scan(REGISTRY_BY_KIND, start + prefix)
+                )
+                rows = ((key, tables.row(key) or b"") for key in keys)
+            chosen = (row for key, row in rows if pattern is None or pattern.matches(key.decode()))
+            return [(found.version, found.doc) for found in map(_decode_row, chosen)]
+
+        nothing: list[Found] = []
+        return self.read(look, nothing)
+
+    def version(self) -> int:
+        """Return the version of the registry; 0 before the first."""
+        return self.read(Tables.version, 0)
+
+    def versions(self, limit: int) -> list[Version]:
+        """Return the last `limit` versions, newest first."""
+        nothing: list[Version] = []
+        return self.read(lambda tables: tables.versions(limit), nothing)
+
+    def snapshot_at(self, version: int | None) -> tuple[int, dict[str, tuple[int, bytes]]]:
+        """Return (version, (version, encoded document) by id) of one moment: now, or `version`.
+
+        Raises:
+            NotFound: There is no such version, or it was forgotten.
+        """
+        nothing: tuple[int, dict[str, tuple[int, bytes]]] = (0, {})
+        return self.read(lambda tables: _snapshot(tables, version), nothing)
+
+    def read(self, look: Callable[[Tables], T], missing: T) -> T:
+        """Return what `look` sees in one read transaction; `missing` where there is no registry."""
+        try:
+            opened = self._opened or self._open()
+            return missing if opened is None else _run(opened, look)
+        except lmdb.Error as error:
+            raise Unavailable(f"the registry in {self._folder} cannot be read: {error}") from error
+        except msgspec.DecodeError as error:
+            raise Invalid(f"the registry in {self._folder} has a malformed row: {error}") from error
+
+    def close(self) -> None:
+        """Close it; the next read opens it again."""
+        if self._opened is not None:
+            self._opened[0].close()
+            self._opened = None
+
+    def _not_there(self, entry_id: str) -> str:
+        prefix = entry_id.partition(":")[0].encode() + b":"
+
+        def look(tables: Tables) -> list[str]:
+            return [key.decode() for key, _ in islice(tables.scan(REGISTRY, prefix), NEAR_IDS)]
+
+        nobody: list[str] = []
+        near = difflib.get_close_matches(entry_id, self.read(look, nobody), n=3)
+        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        return f"there is no entry {entry_id!r}{hint}"
+
+    def _open(self) -> tuple[lmdb.Environment, dict[str, lmdb._Database]] | None:
+        if not os.path.exists(os.path.join(self._folder, "data.mdb")):
+            return None
+        env = lmdb.open(
+            self._folder,
+            readonly=True,
+            create=False,
+            max_dbs=MAX_TABLES,
+            max_readers=MAX_READERS,
+        )
+        try:
+            if not self._is_ready(env):
+                env.close()
+                return None
+            tables = {name: env.open_db(name.encode(), create=False) for name in _TABLES}
+        except (lmdb.NotFoundError, lmdb.ReadonlyError):
+            env.close()
+            return None
+        self._opened = env, tables
+        return self._opened
+
+    def _is_ready(self, env: lmdb.Environment) -> bool:
+        """Say whether the keeper has made it, or brought it to this format, already."""
+        meta = env.open_db(META.encode(), create=False)
+        with env.begin(db=meta) as txn:
+            found = int(txn.get(FORMAT_KEY) or b"0")
+        if found > STATE_VERSION:
+            env.close()
+            raise Invalid(
+                f"the registry in {self._folder} has format {found}, this wippy knows formats up "
+                f"to {STATE_VERSION}; install a newer one"
+            )
+        return found == STATE_VERSION
+
+
+def _run(
+    opened: tuple[lmdb.Environment, dict[str, lmdb._Database]], look: Callable[[Tables], T]
+) -> T:
+    env, dbs = opened
+    while True:
+        try:
+            with env.begin() as txn:
+                return look(Tables(txn, dbs))
+        except lmdb.MapResizedError:
+            env.set_mapsize(0)  # take over the size that the writer has given it
+
+
+def _fixed(pattern: Pattern | None) -> bytes:
+    """Return what every id that a pattern matches begins with."""
+    text = "" if pattern is None else pattern.text
+    if "*" not in text:
+        return text.encode()
+    # `app.**` is `app` too: what stands before the mark of a part is not certain.
+    return text.partition("*")[0].rstrip(".:").encode()
+
+
+def _snapshot(tables: Tables, version: int | None) -> tuple[int, dict[str, tuple[int, bytes]]]:
+    current = tables.version()
+    wanted = current if version is None else version
+    if not 0 <= wanted <= current:
+        raise NotFound(f"the registry has no version {wanted}; it is at version {current}")
+    if wanted < tables.oldest():
+        raise NotFound(
+            f"version {wanted} of the registry was forgotten; the oldest is {tables.oldest()}"
+        )
+    entries: dict[str, tuple[int, bytes]] = {}
+    for key, row in tables.scan(REGISTRY, b""):
+        stored = decode_stored(row)
+        entries[key.decode()] = stored.version, bytes(stored.doc)
+    for number in range(current, wanted, -1):
+        for key, row in tables.scan(REGISTRY_CHANGES, number_key(number)):
+            old = decode_change_row(row).old
+            entry_id = key[8:].decode()
+            entries.pop(entry_id, None)
+            if old is not None:
+                entries[entry_id] = wanted, old
+    return wanted, dict(sorted(entries.items())) if wanted < current else entries
+
+
+# --- of this process -----------------------------------------------------------------------------
+
+
+class _Here:
+    """Where this process finds the registry; set once, after the fork."""
+
+    reader: RegistryReader | None = None
+    run_dir: str = ""
+
+
+def set_node(state_dir: str, run_dir: str) -> None:
+    """Say which node this process belongs to; empty folders are none."""
+    if _Here.reader is not None:
+        _Here.reader.close()
+    _Here.reader = RegistryReader(state_dir) if state_dir else None
+    _Here.run_dir = run_dir
+
+
+def reader() -> RegistryReader:
+    """Return the registry of this process's node; `Invalid` where it belongs to none."""
+    if _Here.reader is None:
+        raise Invalid("this process belongs to no node, so it has no registry")
+    return _Here.reader
+
+
+def run_dir() -> str:
+    """Return the run folder of this process's node; `Invalid` where it belongs to none."""
+    if not _Here.run_dir:
+        raise Invalid("this process belongs to no node, so it has no keeper")
+    return _Here.run_dir
+
+
+def document(encoded: bytes) -> EntryDoc:
+    """Return an encoded document."""
+    return decode_doc(encoded)
