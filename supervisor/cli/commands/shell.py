@@ -23,10 +23,12 @@ from supervisor.io.os_process import OsProcess
 from supervisor.io.run_client import RunClient, standard_fds
 from wippy.core import payload
 from wippy.core.reasons import sentence
-from wippy.errors import Exited, Unavailable
+from wippy.errors import Exited, NotFound, Unavailable, WippyError
 
 ENTRY = "wippy:shell"
 TOPIC = "wippy.shell"
+END_S = 2.0
+"""For the clean-up of what was begun at the prompt."""
 FOREVER_S = 10 * 365 * 86_400.0
 COMPLETE_TIMEOUT_S = 2.0
 HISTORY_LINES = 1000
@@ -97,22 +99,29 @@ class Session:
 
     def close(self) -> None:
         """End the actor."""
-        with contextlib.suppress(Exited):
-            self._send_end()
+        with contextlib.suppress(NotFound):  # the node is gone, and with it the actor
+            self._client.end(END_S)
+            while not self._client.wait(TICK_S):
+                continue
         if self._process is not None:
             self._process.close()
 
-    def _send_end(self) -> None:
-        self._client.end(TICK_S)
-        while not self._client.wait(TICK_S):
-            continue
-
     def _ask(self, question: dict[str, Any], timeout_s: float = FOREVER_S) -> dict[str, Any]:
         with self._interrupting():
-            answer = self._client.messages.call(
-                self._client.pid, TOPIC, payload.encode(question), timeout_s
-            )
+            try:
+                answer = self._client.messages.call(
+                    self._client.pid, TOPIC, payload.encode(question), timeout_s
+                )
+            except (Exited, NotFound):
+                raise self._death() from None
         return dict(answer.payload or {})
+
+    def _death(self) -> WippyError:
+        """Return what to say of an actor that has ended under its user's hands."""
+        while not self._client.wait(TICK_S):
+            continue
+        reason, _ = self._client.outcome()
+        return Exited(f"the shell has ended: {sentence(reason)}", reason)
 
     def _complete(self, word: str) -> list[str]:
         answer = self._ask({"complete": word}, COMPLETE_TIMEOUT_S)
