@@ -118,6 +118,22 @@ def ask_about(
         raise NotFound(_unknown(child_id, get_view(client).rows)) from error
 
 
+def get_part(child_id: str | None, run_dir: Path | None, config: Path | None) -> NodeView:
+    """Return the view of the node that is meant, its rows those of a child and all below it, if
+    one is given.
+
+    Raises:
+        NotFound: There is no such child, or no node.
+    """
+    import msgspec
+
+    with connected(run_dir, config) as client:
+        view = get_view(client)
+    if child_id is None:
+        return view
+    return msgspec.structs.replace(view, rows=tuple(subtree(view, child_id)))
+
+
 def find_row(view: NodeView, child_id: str) -> Row:
     """Return the row of `child_id`; raises `NotFound` that suggests the nearest id."""
     for row in view.rows:

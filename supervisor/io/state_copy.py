@@ -9,8 +9,9 @@ import lmdb
 
 from supervisor.io.lmdb_env import sync_path
 from supervisor.io.lmdb_errors import DATA, explain
-from supervisor.io.state_layout import STATE_FOLDER, state_folder
+from supervisor.io.state_layout import state_folder
 from supervisor.io.state_lock import StateLock
+from wippy.core.registry import STATE_FOLDER
 from wippy.errors import AlreadyExists, NotFound
 
 

@@ -53,7 +53,7 @@ def frame_lines(model: Model, look: Look) -> list[Line]:
 def tree_lines(
     view: NodeView, *, width: int, color: bool = False, ascii_only: bool = False
 ) -> list[str]:
-    """Return the tree of `view` as it is printed once: column names and all rows.
+    """Return the tree of `view` as it is printed once: column names and all rows, none folded.
 
     Args:
         view: The node.
@@ -61,7 +61,7 @@ def tree_lines(
         color: With ANSI codes; otherwise plain text.
         ascii_only: Nothing but ASCII.
     """
-    items = outline.items(view.rows, Outline())
+    items = outline.items(view.rows, Outline(opened=frozenset(row.id for row in view.rows)))
     lines = _static(items, width)
     return [_printed(line, color, ascii_only) for line in lines]
 

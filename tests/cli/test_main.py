@@ -112,7 +112,7 @@ def test_interrupted_is_quiet(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("supervisor.cli.commands.status.connected", interrupted)
+    monkeypatch.setattr("supervisor.cli.commands.status.get_part", interrupted)
     code, out, err = cli("status")
     assert (code, out) == (ExitCode.INTERRUPTED, "")
     assert "Traceback" not in err

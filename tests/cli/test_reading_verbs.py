@@ -9,7 +9,7 @@ from command_runs import Cli
 from control_root import ALL_UP, VIEW, ControlRoot
 
 from supervisor.cli.commands.status import HEADINGS, counts
-from supervisor.cli.commands.tree import guides, nested, tree_lines
+from supervisor.cli.commands.tree import nested
 from supervisor.core.requests import (
     Answer,
     Facts,
@@ -99,26 +99,26 @@ def test_counts_name_the_most_common_state_first() -> None:
     assert counts(list(VIEW.rows)) == "5: 3 up, 1 backoff, 1 stopped"
 
 
-def test_tree_draws_who_supervises_whom() -> None:
-    assert [it + row.id for it, row in zip(guides(list(VIEW.rows)), VIEW.rows, strict=True)] == [
-        "wippy:root",
-        "├─ app:ingest",
-        "│  ├─ app:db",
-        "│  └─ app:worker",
-        "└─ app:redis",
-    ]
-
-
-def test_tree_in_ascii_and_narrow() -> None:
-    lines = tree_lines(list(VIEW.rows), 24, is_ascii=True)
-    assert all(len(line) <= 24 for line in lines)
-    assert lines[1].startswith("|- * app:ingest")
-
-
-def test_tree_shows_strategy_and_window(root: ControlRoot, cli: Cli) -> None:
+def test_tree_draws_who_supervises_whom_as_the_live_tree_does(root: ControlRoot, cli: Cli) -> None:
     code, out, _ = cli("tree")
     assert code == 0
-    assert "app:ingest  up  (rest_for_one 1/3 in 5s)" in out
+    lines = out.splitlines()
+    assert lines[0].startswith("node shop: running")
+    drawn = [line.partition(row.id)[0] for line, row in zip(lines[2:], VIEW.rows, strict=True)]
+    assert [it.replace("↻", "●").replace("○", "●") for it in drawn] == [
+        " ● ",
+        " ├─ ● ",
+        " │  ├─ ● ",
+        " │  └─ ● ",
+        " └─ ● ",
+    ]
+    assert "rest_for_one 1/3 in 5s" in lines[3]
+
+
+def test_tree_of_a_supervisor_begins_with_it(root: ControlRoot, cli: Cli) -> None:
+    lines = cli("tree", "app:ingest").out.splitlines()
+    assert lines[2].startswith(" ● app:ingest")
+    assert len(lines) == 2 + 3
 
 
 def test_tree_json_nests_children(root: ControlRoot, cli: Cli) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 
 import typer
 
 from supervisor.cli.exit_codes import ExitCode
-from supervisor.cli.node import connected, get_view, subtree
+from supervisor.cli.node import get_part
 from supervisor.cli.options import Color, Config, Json, OptionalId, RunDir
 from supervisor.cli.output import (
     columns,
@@ -53,23 +54,21 @@ def status(
 
     Exit code 0 when all is as it should be (up, done, or stopped on purpose), 3 when not.
     """
-    with connected(run_dir, config) as client:
-        view = get_view(client)
-    rows = list(view.rows) if id is None else subtree(view, id)
+    view = get_part(id, run_dir, config)
     if json:
-        put_json(_chosen(view, rows))
+        put_json(view)
     else:
-        is_coloured = wants_colour(color, sys.stdout)
-        show(view, rows, is_coloured=is_coloured, width=width_of(sys.stdout))
-    if not all(is_settled_well(row) for row in rows) or view.state != "running":
+        show(view, is_coloured=wants_colour(color, sys.stdout), width=width_of(sys.stdout))
+    if not all(is_settled_well(row) for row in view.rows) or view.state != "running":
         raise typer.Exit(ExitCode.NOT_ALL_UP)
 
 
-def show(view: NodeView, rows: list[Row], *, is_coloured: bool, width: int) -> None:
+def show(view: NodeView, *, is_coloured: bool, width: int) -> None:
     """Write the node's line, its alarms, the table and the counts."""
     put(cut(node_line(view), width))
     for alarm in view.alarms:
         put(painted(f"! {alarm}", "red" if is_coloured else ""))
+    rows = view.rows
     glyphs = GLYPHS if is_utf8(sys.stdout) else ASCII_GLYPHS
     colours = ["", *(COLOURS[row.state] for row in rows)] if is_coloured else []
     cells = [HEADINGS, *(cells_of(row, glyphs) for row in rows)]
@@ -111,13 +110,7 @@ def state_words(row: Row) -> str:
     return ", ".join(words)
 
 
-def counts(rows: list[Row]) -> str:
+def counts(rows: Sequence[Row]) -> str:
     """Return the number of rows in each state: `14: 12 up, 1 backoff, 1 failed`."""
     by_state = Counter(str(row.state) for row in rows)
     return f"{len(rows)}: " + ", ".join(f"{n} {state}" for state, n in by_state.most_common())
-
-
-def _chosen(view: NodeView, rows: list[Row]) -> NodeView:
-    import msgspec
-
-    return msgspec.structs.replace(view, rows=tuple(rows))
