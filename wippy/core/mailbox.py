@@ -4,6 +4,11 @@ What is delivered and taken is a *delivery*, a whole run, so that a message cost
 step of an iterator. An actor may have several boxes: the inbox, and one for each topic that it
 listens to. Credit is counted here and given back by the shell: the units of a delivery become due
 to its sender when it is taken.
+
+A mailbox is bounded by what its senders may have in it. Each process takes a window of
+`WINDOW_UNITS` for granted; with its first message it becomes one of n, and all of them get windows
+of a share of the bound: what is too much is taken back as negative credit, at once. So nothing is
+lost, and only what was on its way when a new sender came can lie over the bound.
 """
 
 from __future__ import annotations
@@ -15,7 +20,10 @@ from typing import Any
 
 import msgspec
 
-from wippy.core.wire import FLOOD_UNITS, RETURN_UNITS
+from wippy.core.wire import FLOOD_UNITS, RETURN_UNITS, WINDOW_UNITS
+
+BOUND_UNITS = 10_000
+"""Of a mailbox that nobody has given another (`wippy.core.messages.MAILBOX_MESSAGES`)."""
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
@@ -99,11 +107,26 @@ class Mailbox:
         inbox: For topics that nobody listens to.
         waiting: Messages in deliveries that were not taken yet.
         is_closed: The actor has ended; nothing is delivered any more.
+        bound: Units that may wait: messages, of which each counts once for each begun KiB.
+        changes: What the windows of processes have changed by, units: to be told to them.
     """
 
-    __slots__ = ("_outstanding", "_topics", "_untold", "inbox", "is_closed", "waiting")
+    __slots__ = (
+        "_outstanding",
+        "_topics",
+        "_untold",
+        "_windows",
+        "bound",
+        "changes",
+        "inbox",
+        "is_closed",
+        "waiting",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, bound: int = BOUND_UNITS) -> None:
+        self.bound = bound
+        self.changes: list[tuple[Hashable, int]] = []
+        self._windows: dict[Hashable, int] = {}
         self.inbox = Box()
         self.waiting = 0
         self.is_closed = False
@@ -117,6 +140,9 @@ class Mailbox:
         owed = self._outstanding.get(delivery.origin, 0)
         if self.is_closed or owed > FLOOD_UNITS or delivery.cost < delivery.count:
             return None
+        if delivery.origin not in self._windows:
+            self._windows[delivery.origin] = WINDOW_UNITS
+            self._narrow()
         self._outstanding[delivery.origin] = owed + delivery.cost
         box = self._topics.get(delivery.topic, self.inbox) if self._topics else self.inbox
         box.deliveries.append(delivery)
@@ -148,17 +174,22 @@ class Mailbox:
         if origin not in self._outstanding:
             return 0
         untold = self._untold.get(origin, 0) + cost
-        if untold < RETURN_UNITS:
+        window = self._windows[origin]
+        # A quarter of the window: a sender that waits always has some to come.
+        if untold < min(RETURN_UNITS, window // 4 or 1):
             self._untold[origin] = untold
             return 0
         self._untold.pop(origin, None)
         self._settle(origin, untold)
-        return untold
+        wider = max(window, self._share())
+        self._windows[origin] = wider
+        return untold + wider - window
 
     def forget(self, origin: Hashable) -> None:
         """The process `origin` is gone: it is owed nothing."""
         self._outstanding.pop(origin, None)
         self._untold.pop(origin, None)
+        self._windows.pop(origin, None)
 
     def close(self) -> tuple[int, dict[Hashable, int]]:
         """The actor has ended: return how many messages nobody took, and what is owed to whom."""
@@ -168,6 +199,18 @@ class Mailbox:
             box.deliveries.clear()
         self.waiting, self._outstanding, self._untold = 0, {}, {}
         return unread, owed
+
+    def _share(self) -> int:
+        """Return how much each process may have here, now that there are so many."""
+        share = self.bound // max(1, len(self._windows))
+        return min(WINDOW_UNITS, share or 1)
+
+    def _narrow(self) -> None:
+        share = self._share()
+        for origin, window in self._windows.items():
+            if window > share:
+                self._windows[origin] = share
+                self.changes.append((origin, share - window))
 
     def _settle(self, origin: Hashable, units: int) -> None:
         left = self._outstanding[origin] - units

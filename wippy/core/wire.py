@@ -53,7 +53,8 @@ class Run(msgspec.Struct, frozen=True, array_like=True, tag=0):
 
 
 class Credit(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """`target` (an actor of the process that says so) has taken `units` of what was sent to it."""
+    """`target` (an actor of the process that says so) has taken `units` of what was sent to it.
+    Negative: so much less may be sent to it from now on, since others send to it too."""
 
     target: int
     units: int

@@ -134,6 +134,7 @@ class DedicatedActor:
             cancel=self._cancel,
             kill=self._kill,
         )
+        local.mailbox.bound = job.code.mailbox_messages
         local.values.update(payload.restore(job.context))
         context.join(plane, local)
         plane.add(local)

@@ -296,6 +296,8 @@ class Plane:
         if box is None:
             self.dead_letters["window ignored"] += count
             return
+        if actor.mailbox.changes:
+            self._tell_windows(actor)
         self.received += count
         if box.wakers:
             self.wake(box)
@@ -319,6 +321,8 @@ class Plane:
         if box is None:
             self.dead_letters["window ignored"] += 1
             return
+        if actor.mailbox.changes:
+            self._tell_windows(actor)
         self.received += 1
         actor.note_call(peer, item.reference, item.sender)
         self.wake(box)
@@ -344,10 +348,16 @@ class Plane:
             assert isinstance(peer, Peer)
             peer.say(wire.Credit(local.number, units))
 
+    def _tell_windows(self, actor: LocalActor) -> None:
+        changes, actor.mailbox.changes = actor.mailbox.changes, []
+        for peer, units in changes:
+            assert isinstance(peer, Peer)
+            peer.say(wire.Credit(actor.number, units))
+
     def _credit(self, peer: Peer, item: wire.Item) -> None:
         assert isinstance(item, wire.Credit)
         account = peer.accounts.get(item.target)
-        if account is None or item.units < 1:
+        if account is None:
             return
         account.credit = min(account.credit + item.units, wire.WINDOW_UNITS)
         if account.waiters and account.credit > 0:

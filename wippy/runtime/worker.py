@@ -248,6 +248,8 @@ class Worker:
             code = hosted.order.code
         else:
             code = await self._codes.find(hosted.process)
+        if hosted.context.local is not None:
+            hosted.context.local.mailbox.bound = code.mailbox_messages
         if loader.is_quick(code):
             return loader.load(code, name)
         work = run_in_thread(lambda: loader.load(code, name), name=f"load {hosted.context.pid}")
