@@ -17,6 +17,7 @@ from supervisor.core.requests import GetView, Request, from_client, to_client
 from wippy.core.codec import MAX_FRAME_BYTES, encode
 from wippy.core.messages import ActorEnded, Beat, Ended, Hello, Ready
 from wippy.core.reasons import Normal
+from wippy.errors import Invalid
 
 pytestmark = pytest.mark.system
 
@@ -149,7 +150,7 @@ def is_request(parts: tuple[bytes, ...]) -> bool:
     """Say whether it happens to be a request that the root may obey."""
     try:
         from_client.decode(parts[-1])
-    except Exception:  # noqa: BLE001 - whatever it is, it is none
+    except Invalid:
         return False
     return len(parts) == 1
 

@@ -163,7 +163,7 @@ def main() -> None:
     root = FakeRoot(run_dir, msgspec.structs.replace(view, at_s=time.time()))
     root.start()
     root.wait_for(StopNode, deadline_s=86400.0)
-    time.sleep(1.0)
+
     root.close()
 
 
