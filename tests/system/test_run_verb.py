@@ -12,6 +12,8 @@ from collections.abc import Callable
 import pytest
 from real_node import DEADLINE_S, RealNode
 
+from supervisor.core.view import State
+
 JOBS = """
 import asyncio, os, signal, sys
 from wippy import process
@@ -137,7 +139,10 @@ def test_a_command_that_is_killed_takes_its_actor_with_it(shop: RealNode) -> Non
 
 def test_an_actor_that_is_killed_ends_its_command(shop: RealNode) -> None:
     with running(shop, "t:waits") as command:
-        _, os_pid = first_line(command)
+        pid, os_pid = first_line(command)
+        slot = pid.split("/")[1].removesuffix(".1")
+        # Before the root has heard that it is READY, its death would be a failed start.
+        shop.wait_row(slot, lambda row: row.state is State.UP)
         os.kill(os_pid, signal.SIGTERM)
         _, err = command.communicate(timeout=DEADLINE_S)
     assert command.returncode == 128 + signal.SIGTERM
