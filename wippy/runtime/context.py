@@ -20,6 +20,7 @@ from wippy.errors import Invalid
 if TYPE_CHECKING:
     from wippy.runtime.channels import Channel
     from wippy.runtime.local import LocalActor
+    from wippy.runtime.peer import Outlet
     from wippy.runtime.plane import Plane
 
 MAX_EVENTS = 1000
@@ -192,6 +193,7 @@ class ActorContext:
         version: Of the code that it runs, where that was once newer; 0 for what it started with.
         is_over: It has ended.
         task: Runs its entry function.
+        outlets: Those of its `LocalActor`, for `send`; none before it is tied.
     """
 
     pid: Pid
@@ -209,6 +211,7 @@ class ActorContext:
     version: int = 0
     is_over: bool = False
     task: asyncio.Task[Any] | None = None
+    outlets: dict[str, Outlet] = field(default_factory=dict)
     _plane: Plane | None = None
     _local: LocalActor | None = None
 
@@ -244,7 +247,7 @@ class ActorContext:
 
     def join(self, plane: Plane, local: LocalActor) -> None:
         """Take part in the messages of `plane` as `local`."""
-        self._plane, self._local = plane, local
+        self._plane, self._local, self.outlets = plane, local, local.outlets
 
 
 class ExitSignal(BaseException):

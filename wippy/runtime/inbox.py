@@ -14,9 +14,10 @@ from wippy.core.durations import Duration
 from wippy.core.mailbox import Box, Message, take
 from wippy.core.selecting import Case
 from wippy.errors import Invalid, Timeout
+from wippy.runtime.arrival import wait_for_delivery
 from wippy.runtime.context import current
 from wippy.runtime.interruption import cancelled, interruption
-from wippy.runtime.local import LocalActor, wait_for_delivery
+from wippy.runtime.local import LocalActor
 from wippy.runtime.selecting import select_blocking
 from wippy.runtime.sources import MessageSource
 

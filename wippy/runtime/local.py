@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from wippy.core.mailbox import Box, Mailbox
+from wippy.core.mailbox import Mailbox
 from wippy.core.reasons import ExitReason, Normal
 from wippy.runtime.context import Event, EventChannel, EventKind
 from wippy.runtime.peer import Outlet, Peer
@@ -77,20 +76,3 @@ class LocalActor:
         self.unanswered[peer, reference] = sender
         if len(self.unanswered) > MAX_UNANSWERED:
             del self.unanswered[next(iter(self.unanswered))]
-
-
-async def wait_for_delivery(box: Box) -> None:
-    """Return once something was delivered to `box`; wait for it in a task."""
-    loop = asyncio.get_running_loop()
-    awake: asyncio.Future[None] = loop.create_future()
-
-    def wake() -> None:
-        if not awake.done():
-            awake.set_result(None)
-
-    box.wakers.append(wake)
-    try:
-        await awake
-    finally:
-        if wake in box.wakers:
-            box.wakers.remove(wake)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -129,6 +129,7 @@ class Plane:
         self._dirty: list[Peer] = []
         self._is_flush_due = False
         self._woken = 0
+        self._wakers: deque[Callable[[], None]] = deque()
         self._ending: list[tuple[Gone, int]] = []
         self._barrier_socket: PushSocket | None = None
         self._barrier_timer: asyncio.TimerHandle | None = None
@@ -194,7 +195,7 @@ class Plane:
 
     def _connect(self, peer: Peer) -> Transport:
         if peer is self.own:
-            return Loopback(self.loop, self.take)
+            return Loopback(self.loop, self._take_own)
         self.watch(peer)
         if len(self._connected) >= MAX_CONNECTIONS:
             self._disconnect_longest_idle()
@@ -231,9 +232,21 @@ class Plane:
     def _taken_in(self) -> None:
         """Frames have been read: what the actors that they woke say is sent right behind their
         steps, without another turn of the loop for it."""
-        if self._woken > 0 and not self._is_flush_due:
-            self._is_flush_due = True
-            self.loop.call_soon(self._flush_turn)
+        wakers = self._wakers
+        if not wakers:
+            return
+        is_flush_due, self._is_flush_due = self._is_flush_due, True
+        self._woken = len(wakers)
+        try:
+            while wakers:
+                wakers.popleft()()
+        finally:
+            self._is_flush_due = is_flush_due
+            if wakers:
+                # A `sys.exit` has left the step of an actor; the others still get theirs.
+                self.loop.call_soon(self._taken_in)
+            if self._dirty:
+                self.flush()
 
     def _schedule(self, peer: Peer) -> None:
         self._dirty.append(peer)
@@ -265,6 +278,10 @@ class Plane:
             return
         for item in frame.items:
             self._handlers[type(item)](peer, item)
+
+    def _take_own(self, data: bytes) -> None:
+        self.take(data)
+        self._taken_in()
 
     def _sender_of(self, frame: Frame) -> Peer | None:
         key = (frame.slot, frame.generation)
@@ -329,10 +346,9 @@ class Plane:
 
     def wake(self, box: Box) -> None:
         """Wake all who wait for `box`."""
-        wakers, box.wakers = box.wakers, []
-        self._woken += len(wakers)
-        for waker in wakers:
-            waker()
+        # One by one: a thread may add itself to the list at the same moment.
+        while box.wakers:
+            self._wakers.append(box.wakers.pop(0))
 
     def undeliverable(self, peer: Peer, target: int, count: int, cost: int) -> None:
         """There is no such actor: count it, give the credit back, and say so."""
@@ -500,8 +516,7 @@ class Plane:
 
 
 def _prune_outlets(local: LocalActor) -> None:
-    local.outlets = {
-        target: outlet
-        for target, outlet in local.outlets.items()
-        if outlet.topic is not None or outlet.account.credit < wire.WINDOW_UNITS
-    }
+    # In place: the actor's context has the same dict.
+    for target, outlet in list(local.outlets.items()):
+        if outlet.topic is None and outlet.account.credit >= wire.WINDOW_UNITS:
+            del local.outlets[target]

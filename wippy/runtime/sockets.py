@@ -33,7 +33,9 @@ BACKLOG = 1024
 
 _EVENTS, _POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)
 _events = cast("Callable[[object, int], int]", zmq.backend.Socket.get)
-"""The plain option: what `zmq.Socket` puts around it, an enum, costs 2 µs a frame."""
+_recv = cast("Callable[[object, int], bytes]", zmq.backend.Socket.recv)
+_send = cast("Callable[[object, bytes], None]", zmq.backend.Socket.send)
+"""The plain calls: what `zmq.Socket` puts around them, an enum, costs 2 µs a frame."""
 
 
 def endpoint(message_dir: str, slot: str, generation: int) -> str:
@@ -86,7 +88,7 @@ class PullSocket:
         self._after = after
         self._loop = loop
         self._take = take
-        loop.add_reader(self._fd, self._drain)
+        loop.add_reader(self._fd, self._readable)
         # What came while nobody looked has used up the descriptor's edge.
         loop.call_soon(self._drain)
 
@@ -104,13 +106,22 @@ class PullSocket:
         except FileNotFoundError:
             return
 
+    def _readable(self) -> None:
+        # A frame is there, nearly always: asking first would cost a microsecond of a round trip.
+        try:
+            frame = _recv(self._socket, zmq.NOBLOCK)
+        except zmq.Again:
+            return
+        self._take(frame)
+        self._drain()
+
     def _drain(self) -> None:
         if self._loop is None:
             return
         for _ in range(FRAMES_A_TURN):
             if self._is_closed or not _events(self._socket, _EVENTS) & _POLLIN:
                 break
-            self._take(self._socket.recv(zmq.NOBLOCK))
+            self._take(_recv(self._socket, zmq.NOBLOCK))
         else:
             self._loop.call_soon(self._drain)
         self._after()
@@ -132,7 +143,7 @@ class PushSocket:
 
     def send(self, frame: bytes) -> None:
         """Queue a frame: without a high-water mark there is always room."""
-        self._socket.send(frame)
+        _send(self._socket, frame)
 
     def close(self, *, linger_ms: int) -> None:
         """Close, giving what is queued `linger_ms` milliseconds."""
