@@ -17,7 +17,6 @@ from pathlib import Path
 import zmq
 
 from supervisor.core.closing import Closing
-from supervisor.core.facts import Fact
 from supervisor.core.requests import (
     SUBSCRIPTION_S,
     Answer,
@@ -32,13 +31,12 @@ from supervisor.core.requests import (
     to_client,
 )
 from supervisor.io.node_file import SOCKET, is_node_there, read_node_file
+from supervisor.io.subscription import Subscription
 from wippy.core.codec import MAX_FRAME_BYTES, encode
 from wippy.errors import Failure, Invalid, NotFound, Timeout, Unavailable
 
 TICK_S = 0.25
 """How often a waiting client looks whether the node is still there and its root the same."""
-RENEW_S = SUBSCRIPTION_S / 3
-"""Two renewals may get lost before the root forgets a subscriber."""
 LINGER_MS = 500
 """Bound of `close()` with unsent frames: unbounded, it never returns from a dead node."""
 KEPT_MAX = 10_000
@@ -157,6 +155,10 @@ class ControlClient(Closing):
             self._keep(message)
         return message if isinstance(message, Update) else None
 
+    def require_node(self) -> None:
+        """Raise `NotFound`, with what to do, if the node is no longer there."""
+        require_node(self.run_dir)
+
     def close(self) -> None:
         """Let go of the socket; takes at most half a second."""
         self._context.destroy(linger=LINGER_MS)
@@ -208,68 +210,6 @@ class ControlClient(Closing):
                 return to_client.decode(frames[-1])
             except Invalid:
                 self.bad_frames += 1
-
-
-class Subscription:
-    """What happens from now on, renewed by itself, over any number of roots.
-
-    Facts come in order, none twice. A new root numbers its facts anew; what it has told before
-    the subscription found it is asked for, so nothing of its is missed.
-    """
-
-    def __init__(self, client: ControlClient, subscribe: Subscribe) -> None:
-        self._client = client
-        self._subscribe = subscribe
-        self._seen_seq = subscribe.since_seq
-        self._root_pid = client.root_pid()
-        self._renew_at_s = 0.0
-        self._look_at_s = 0.0
-
-    def next(self, timeout_s: float) -> Update | None:
-        """Return the next update, or None after `timeout_s`.
-
-        Raises:
-            NotFound: The node is no longer there.
-        """
-        deadline_s = time.monotonic() + timeout_s
-        while True:
-            self._renew_if_due()
-            left_s = max(0.0, deadline_s - time.monotonic())
-            update = self._client.next_update(min(left_s, TICK_S))
-            fresh = self._fresh(update) if update is not None else None
-            if fresh is not None:
-                return fresh
-            if update is None:
-                require_node(self._client.run_dir)
-            if left_s == 0.0:
-                return None
-
-    def _renew_if_due(self) -> None:
-        now_s = time.monotonic()
-        if now_s < self._look_at_s:
-            return
-        self._look_at_s = now_s + TICK_S
-        root_pid = self._client.root_pid()
-        is_new_root = bool(root_pid and self._root_pid and root_pid != self._root_pid)
-        self._root_pid = root_pid or self._root_pid
-        if is_new_root:
-            self._seen_seq = 0
-        if is_new_root or now_s >= self._renew_at_s:
-            self._renew_at_s = now_s + RENEW_S
-            self._client.send(
-                Subscribe(since_seq=self._seen_seq, view_interval_s=self._subscribe.view_interval_s)
-            )
-
-    def _fresh(self, update: Update) -> Update | None:
-        """Return the update without the facts already seen; None if nothing is left of it."""
-        facts: list[Fact] = []
-        for fact in update.facts:
-            if fact.seq > self._seen_seq or fact.seq == 0:
-                facts.append(fact)
-                self._seen_seq = max(self._seen_seq, fact.seq)
-        if not facts and update.view is None:
-            return None
-        return Update(facts=tuple(facts), view=update.view)
 
 
 def require_node(run_dir: Path) -> None:

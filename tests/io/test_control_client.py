@@ -162,8 +162,8 @@ def test_updates_give_each_fact_once_in_order(short_dir: Path) -> None:
 def test_updates_renew_and_do_not_repeat_what_was_seen(
     short_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("supervisor.io.control_client.RENEW_S", 0.0)
-    monkeypatch.setattr("supervisor.io.control_client.TICK_S", 0.01)
+    monkeypatch.setattr("supervisor.io.subscription.RENEW_S", 0.0)
+    monkeypatch.setattr("supervisor.io.subscription.LOOK_S", 0.01)
     with ControlRoot(short_dir) as root, ControlClient(short_dir) as client:
         root.facts = (fact(1),)
         updates = client.updates(Subscribe(since_seq=0))
