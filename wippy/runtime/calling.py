@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 FRESH_S = 1.0
 """How old an answer about a function may be; an older one is used, and asked for again."""
+ROOT_WAIT_S = 10.0
+"""How long the root may take to say how a function is called; it answers in milliseconds."""
 WORKER_WAIT_S = 30.0
 """How long a call waits for the first worker of a pool: longer than most starts take."""
 MAX_REFUSALS = 8
@@ -233,8 +235,14 @@ class Calling:
             if self._plane.loop.time() - known[1] > FRESH_S:
                 self._ask_root(function)
             return known[0]
-        # Shielded: a caller that is cancelled must not take the answer from others.
-        answer = await asyncio.shield(self._ask_root(function))
+        try:
+            async with asyncio.timeout(ROOT_WAIT_S):
+                # Shielded: a caller that is cancelled must not take the answer from others.
+                answer = await asyncio.shield(self._ask_root(function))
+        except TimeoutError:
+            self._asked.pop(function, None)
+            why = f"the root has not said within {ROOT_WAIT_S:g} s how {function} is called"
+            raise Unavailable(why) from None
         if answer.problem is not None:
             raise answer.problem.to_error()
         return answer
