@@ -191,7 +191,7 @@ class RegistryReader:
             return [key.decode() for key, _ in islice(tables.scan(REGISTRY, prefix), NEAR_IDS)]
 
         nobody: list[str] = []
-        near = difflib.get_close_matches(entry_id, self.read(look, nobody), n=3)
+        near = difflib.get_close_matches(entry_id, self.read(look, nobody), cutoff=0.75)
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
         return f"there is no entry {entry_id!r}{hint}"
 
