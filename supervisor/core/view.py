@@ -62,6 +62,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         heartbeat_age_s: Since the last heartbeat; None if it has none.
         actors: Actors in a worker, a pool.
         inbox: Messages waiting.
+        dead_letters: Messages that this process could not deliver, or had for nobody, since it was
+            started, by reason (docs/messages.md); a pool's are with its workers.
         strategy: Supervisors: the strategy's name.
         window_used: Supervisors: restarts in the window.
         window_max: Supervisors: restarts allowed in the window.
@@ -91,6 +93,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_age_s: float | None = None
     actors: int = 0
     inbox: int = 0
+    dead_letters: dict[str, int] = {}
     strategy: str = ""
     window_used: int = 0
     window_max: int = 0
@@ -214,3 +217,9 @@ def strategy_words(row: Row) -> str:
 def is_settled_well(row: Row) -> bool:
     """Say whether a row is as it should be: what `status` calls up."""
     return row.state in {State.UP, State.DONE, State.IGNORED, State.HELD}
+
+
+def dead_letter_words(row: Row) -> str:
+    """Return the dead letters of a row: `3 late reply, 1 no such actor`; empty if it has none."""
+    most_first = sorted(row.dead_letters.items(), key=lambda one: (-one[1], one[0]))
+    return ", ".join(f"{count} {reason}" for reason, count in most_first)

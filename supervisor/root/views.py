@@ -128,6 +128,7 @@ class Views:
             memory_bytes=figures.memory_bytes if figures is not None else None,
             actors=actors,
             inbox=beat.inbox if beat is not None else 0,
+            dead_letters=beat.dead_letters if beat and beat.generation == one.generation else {},
             log_path=self.log_path(spec),
         )
 

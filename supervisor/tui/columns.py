@@ -140,6 +140,8 @@ def _detail(row: Row, _: float) -> Cell:
         parts.append(f"{row.actors} actor{'s' * (row.actors != 1)}")
     if row.inbox:
         parts.append(f"inbox {row.inbox}")
+    if row.dead_letters:
+        parts.append(f"dead letters {sum(row.dead_letters.values())}")
     if row.detail:
         parts.append(row.detail)
     is_tight = row.strategy and row.window_used >= max(1, row.window_max)

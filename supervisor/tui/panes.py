@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from supervisor.core.facts import Fact, FactKind, level, sentence
-from supervisor.core.view import ASCII_GLYPHS, COLOURS, GLYPHS, Row, strategy_words
+from supervisor.core.view import (
+    ASCII_GLYPHS,
+    COLOURS,
+    GLYPHS,
+    Row,
+    dead_letter_words,
+    strategy_words,
+)
 from supervisor.tui import columns
 from supervisor.tui.lines import Line, fit, styled, wrap
 from supervisor.tui.look import LEVEL_SIGNS, LEVEL_STYLES, Look, clock
@@ -139,6 +146,7 @@ def _fields(row: Row, model: Model, look: Look) -> list[tuple[str, str]]:
         ("heartbeat", _age(row.heartbeat_age_s)),
         ("actors", str(row.actors or "")),
         ("inbox", str(row.inbox or "")),
+        ("dead letters", dead_letter_words(row)),
         ("log", row.log_path),
         ("node", f"{view.node}, run folder {view.run_dir}" if view else ""),
         *((("last exits" if place == 0 else ""), text) for place, text in enumerate(exits[-20:])),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from supervisor.core.facts import Fact, FactKind, Level, level, sentence
 from supervisor.core.requests import WhyView
-from supervisor.core.view import Row, strategy_words
+from supervisor.core.view import Row, dead_letter_words, strategy_words
 from supervisor.tui import columns
 from supervisor.tui.lines import Line, fit, styled, to_ansi, wrap
 from supervisor.tui.look import LEVEL_SIGNS, LEVEL_STYLES, clock
@@ -88,6 +88,8 @@ def _headline(row: Row, ancestors: tuple[Row, ...], width: int) -> list[Line]:
     notes = [row.detail] if row.detail and not row.is_frozen else []
     if row.caused_by:
         notes.append(f"going down because of {row.caused_by}")
+    if row.dead_letters:
+        notes.append(f"dead letters: {dead_letter_words(row)}")
     if row.is_crash_loop:
         notes.append("crash loop: its last lives were all shorter than its stable_threshold")
     if row.is_frozen:

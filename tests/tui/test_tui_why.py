@@ -98,3 +98,8 @@ def test_what_is_wrong_with_it_now_is_said() -> None:
 
 def test_nothing_known_is_no_error() -> None:
     assert render_why(WhyView(view=NodeView(node="shop")), 80) == []
+
+
+def test_dead_letters_are_told_with_their_reasons_the_most_first() -> None:
+    text = "\n".join(render_why(why(dead_letters={"no such actor": 1, "late reply": 3}), 80))
+    assert "dead letters: 3 late reply, 1 no such actor" in text

@@ -28,6 +28,7 @@ from supervisor.core.view import (
     NodeView,
     Row,
     State,
+    dead_letter_words,
     is_settled_well,
 )
 from wippy.core import reasons
@@ -98,8 +99,13 @@ def cells_of(row: Row, glyphs: dict[State, str]) -> tuple[str, ...]:
         "" if row.cpu_percent is None else f"{row.cpu_percent:.1f}",
         "" if row.memory_bytes is None else format_bytes(row.memory_bytes),
         "" if row.last_exit is None else reasons.brief(row.last_exit),
-        row.detail,
+        ", ".join(filter(None, (row.detail, _dead_letters(row)))),
     )
+
+
+def _dead_letters(row: Row) -> str:
+    words = dead_letter_words(row)
+    return f"dead letters: {words}" if words else ""
 
 
 def state_words(row: Row) -> str:
