@@ -8,8 +8,8 @@ from supervisor.core import steps
 from supervisor.core.facts import FactKind
 from supervisor.core.spec import FORKSERVER_ID, KEEPER_ID
 from supervisor.core.view import State
-from supervisor.root.fleet import Vessel
 from supervisor.root.peers import PEER_FRAMES
+from supervisor.root.vessel import Vessel
 from wippy.core import messages
 from wippy.core.messages import PROTOCOL, FromProcess, WorkerJob
 from wippy.errors import Invalid

@@ -18,7 +18,7 @@ from supervisor.core.spec import ChildSpec, PoolSize, PoolWorker, Restart
 from supervisor.core.tree import operators
 from supervisor.core.tree.forest import Child
 from supervisor.core.view import State
-from supervisor.root.fleet import Vessel
+from supervisor.root.vessel import Vessel
 from wippy.core.messages import Cancel, HostReady
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from supervisor.core import functions
 from supervisor.core.facts import Fact, FactKind
 from supervisor.core.spec import Dedicated, PoolActor
 from supervisor.core.view import State
-from supervisor.root.fleet import Vessel
 from supervisor.root.pools import Seat
+from supervisor.root.vessel import Vessel
 from wippy.core import messages
 from wippy.core.ids import SPAWNED_MARK, Pid
 from wippy.core.messages import FromProcess, Job, ToProcess

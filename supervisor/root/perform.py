@@ -23,9 +23,9 @@ from supervisor.core.view import State
 from supervisor.io.os_process import OsProcess
 from supervisor.io.output import tail_lines
 from supervisor.io.subreaper import reap
-from supervisor.root.fleet import Vessel
 from supervisor.root.jobs import job_for
 from supervisor.root.pools import Seat
+from supervisor.root.vessel import Vessel
 from wippy.core.messages import DUMP_SIGNAL, Cancel, ExecJob, Job, WorkerJob
 from wippy.core.reasons import (
     OUTPUT_LINES,

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from supervisor.core.spec import ChildSpec, PoolActor
-from supervisor.root.fleet import Fleet, Vessel
+from supervisor.root.fleet import Fleet
 from supervisor.root.jobs import start_actor_for
+from supervisor.root.vessel import Vessel
 from wippy.core.messages import CancelActor, KillActor, WorkerJob
 
 

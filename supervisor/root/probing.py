@@ -13,7 +13,7 @@ from supervisor.core.spec import Foreign, Probe, ProbeKind
 from supervisor.io.accounts import account_of
 from supervisor.io.notify import NotifySocket
 from supervisor.io.probes import wait_ready
-from supervisor.root.fleet import Vessel
+from supervisor.root.vessel import Vessel
 from wippy.core.messages import ExecJob
 from wippy.errors import WippyError
 

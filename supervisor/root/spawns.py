@@ -25,7 +25,7 @@ from supervisor.core.spec import (
 )
 from supervisor.core.tree.forest import Child
 from supervisor.core.view import State
-from supervisor.root.fleet import Vessel
+from supervisor.root.vessel import Vessel
 from wippy.core import messages
 from wippy.core.ids import SPAWNED_MARK, Pid
 from wippy.core.messages import ActorJob, Cancel, EndProcess, Job, SpawnProcess

@@ -21,7 +21,7 @@ from supervisor.core.tree.forest import Child
 from supervisor.core.tree.watching import STOPPED_STATES
 from supervisor.core.view import State
 from supervisor.io.output import tail_lines
-from supervisor.root.fleet import Vessel
+from supervisor.root.vessel import Vessel
 from wippy.core.messages import DUMP_SIGNAL
 from wippy.core.units import format_duration
 
