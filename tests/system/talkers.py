@@ -37,7 +37,9 @@ def rows():
         OPENED[:] = env, env.open_db(b"directory", create=False)
     env, table = OPENED
     with env.begin(db=table) as txn, txn.cursor() as cursor:
-        return {key.decode(): msgspec.msgpack.decode(row) for key, row in cursor}
+        # Who is found now; `known:` rows stay, of services that were once.
+        all_rows = {key.decode(): msgspec.msgpack.decode(row) for key, row in cursor}
+        return {key: row for key, row in all_rows.items() if not key.startswith("known:")}
 
 async def talker():
     control = next(one for one in gc.get_objects() if isinstance(one, Control))
