@@ -38,6 +38,7 @@ VERBS = (
     "call",
     "run",
     "shell",
+    "registry",
     "check",
     "plan",
     "init",
