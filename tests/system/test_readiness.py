@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from collections.abc import Callable
@@ -101,3 +102,16 @@ def test_a_program_is_ready_when_its_probe_passes_and_not_before(
         view = shop.wait_view(lambda view, way=way: state_of(view, way) is State.UP)
         assert {it for it in WAYS if state_of(view, it) is State.STARTING} == waiting
     shop.wait_view(lambda view: view.state == "running")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+def test_an_exec_probe_runs_as_the_user_of_its_service(node: Callable[..., RealNode]) -> None:
+    program = entry(
+        "it",
+        kind="exec.service",
+        command="[sleep, '1000']",
+        user="nobody",
+        readiness='{exec: [sh, -c, "test $(id -un)$USER = nobodynobody"]}',
+    )
+    shop = node(files([program]))
+    assert shop.row("t:it").state is State.UP
