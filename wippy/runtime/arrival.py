@@ -31,8 +31,10 @@ class Arrival:
         self._is_cancelled = False
 
     def __await__(self) -> Generator[Arrival, None, None]:
-        self._asyncio_future_blocking = True
-        yield self
+        if not self._is_done:
+            self._asyncio_future_blocking = True
+            yield self
+        self.result()
 
     def wake(self) -> None:
         """Let the task go on, now; nothing if it does not wait any more."""
