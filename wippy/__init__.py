@@ -10,12 +10,37 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wippy import channel, errors, funcs, log, process, registry, sync, time
+    from wippy import channel, errors, events, funcs, groups, log, process, registry, sync, time
     from wippy.errors import WippyError
 
-__all__ = ["WippyError", "channel", "errors", "funcs", "log", "process", "registry", "sync", "time"]
+__all__ = [
+    "WippyError",
+    "channel",
+    "errors",
+    "events",
+    "funcs",
+    "groups",
+    "log",
+    "process",
+    "registry",
+    "sync",
+    "time",
+]
 
-_MODULES = frozenset({"channel", "errors", "funcs", "log", "process", "registry", "sync", "time"})
+_MODULES = frozenset(
+    {
+        "channel",
+        "errors",
+        "events",
+        "funcs",
+        "groups",
+        "log",
+        "process",
+        "registry",
+        "sync",
+        "time",
+    }
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -23,15 +23,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextvars import copy_context
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
+from wippy import events as awaited_events
 from wippy import funcs as awaited_funcs
+from wippy import groups as awaited_groups
 from wippy import process, registry
 from wippy.core.channels import NOTHING, TIMEOUT, Closed
 from wippy.core.durations import Duration, seconds
+from wippy.core.groups import GroupEvent
 from wippy.core.mailbox import Message
+from wippy.core.observing import DEFAULT_SIZE
 from wippy.core.selecting import Case
 from wippy.errors import Cancelled, Invalid, Timeout
 from wippy.runtime import inbox as awaited
@@ -42,7 +46,9 @@ from wippy.runtime.selecting import Selected, select_blocking
 from wippy.runtime.waiters import refuse_to_block_loop
 
 __all__ = [
+    "GroupMonitor",
     "Inbox",
+    "Subscription",
     "apply",
     "apply_version",
     "call",
@@ -50,12 +56,14 @@ __all__ = [
     "funcs",
     "inbox",
     "listen",
+    "monitor_group",
     "ready",
     "receive",
     "receive_from",
     "select",
     "send_to",
     "sleep",
+    "subscribe",
     "wait",
 ]
 
@@ -240,6 +248,99 @@ def apply_version(version: int, *, comment: str = "", expected_version: int | No
     refuse_to_block_loop("await registry.apply_version(...)")
     work = registry.apply_version(version, comment=comment, expected_version=expected_version)
     return wait(work)
+
+
+# --- groups and observations ------------------------------------------------------------------
+
+
+class _Stream(Generic[T]):
+    """What comes one after another, until it is closed."""
+
+    __slots__ = ("_receive",)
+
+    def __init__(self, receive: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._receive = receive
+
+    def receive(self, *, timeout: Duration | None = None) -> T:
+        """Wait for the next one and return it; none is lost by a time-out.
+
+        Raises:
+            Timeout: None came within `timeout`.
+            Closed: It is closed, and all was taken.
+            Cancelled: The calling actor is to stop.
+            Invalid: Called on the thread of an event loop.
+        """
+        refuse_to_block_loop("await ....receive()")
+        return wait(self._receive(), timeout=timeout)
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        try:
+            return self.receive()
+        except Closed:
+            raise StopIteration from None
+
+
+class GroupMonitor(_Stream[GroupEvent]):
+    """The blocking twin of `groups.Monitor`: `for event in monitor` waits for each change.
+
+    Attributes:
+        members: Pids, at the moment of the call; once for each time that they had joined.
+    """
+
+    __slots__ = ("_monitor", "members")
+
+    def __init__(self, monitor: awaited_groups.Monitor) -> None:
+        super().__init__(monitor.receive)
+        self._monitor = monitor
+        self.members = monitor.members
+
+    def close(self) -> None:
+        """End it; again is no error."""
+        self._monitor.close()
+
+
+class Subscription(_Stream[awaited_events.Observation]):
+    """The blocking twin of `events.Subscription`: `for event in subscription` waits for each."""
+
+    __slots__ = ("_subscription",)
+
+    def __init__(self, subscription: awaited_events.Subscription) -> None:
+        super().__init__(subscription.receive)
+        self._subscription = subscription
+
+    @property
+    def dropped(self) -> int:
+        """How many observations it has not seen."""
+        return self._subscription.dropped
+
+    def ready(self, *, timeout: Duration | None = None) -> None:
+        """Wait until all of the node knows of it; see `events.Subscription.ready`."""
+        refuse_to_block_loop("await subscription.ready()")
+        wait(self._subscription.ready(), timeout=timeout)
+
+    def close(self) -> None:
+        """End it; again is no error."""
+        self._subscription.close()
+
+
+def monitor_group(group: str, *, timeout: Duration | None = None) -> GroupMonitor:
+    """Return the members of `group` and, from then on, every change; see `groups.monitor`.
+
+    Raises:
+        Timeout: The root has not answered within `timeout`.
+        Cancelled: The calling actor is to stop.
+        Invalid: It can be no name of a group, or called on the thread of an event loop.
+    """
+    refuse_to_block_loop("await groups.monitor(...)")
+    return GroupMonitor(wait(awaited_groups.monitor(group), timeout=timeout))
+
+
+def subscribe(pattern: str, *, size: int = DEFAULT_SIZE) -> Subscription:
+    """Observe what is published; see `events.subscribe`. Does not block itself."""
+    return Subscription(awaited_events.subscribe(pattern, size=size))
 
 
 # --- time and channels ----------------------------------------------------------------------------

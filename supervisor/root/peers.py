@@ -36,6 +36,12 @@ PEER_FRAMES = (
     messages.WantCode,
     messages.WantWorker,
     messages.WantFunction,
+    messages.SetMember,
+    messages.LeaveAll,
+    messages.WatchGroup,
+    messages.UnwatchGroup,
+    messages.MembersSaid,
+    messages.Observe,
 )
 
 
@@ -69,6 +75,18 @@ class Peers:
             case messages.WantFunction(function):
                 entries = root.blueprint.entries
                 self._send(peer, functions.answer(function, entries))
+            case messages.SetMember(group, pid, times):
+                root.groups.set_member(group, self._pid_of_its_own(vessel, pid), times)
+            case messages.LeaveAll(pid):
+                root.groups.leave_all(peer, self._pid_of_its_own(vessel, pid))
+            case messages.WatchGroup(group):
+                root.groups.watch(peer, group)
+            case messages.UnwatchGroup(group):
+                root.groups.unwatch(peer, group)
+            case messages.MembersSaid():
+                root.groups.heard(peer)
+            case messages.Observe():
+                self._observe(vessel, frame)
             case _:
                 raise Invalid(f"{type(frame).__name__} is not for the root now")
 
@@ -113,6 +131,19 @@ class Peers:
         if pid.node != self._root.runtime.node:
             raise Invalid(f"{text} is no pid of this node")
         return pid
+
+    def _pid_of_its_own(self, vessel: Vessel, text: str) -> Pid:
+        """Return a pid that a process may speak for: one of its own actors'."""
+        pid, job = self._own_pid(text), vessel.job
+        if job is None or (pid.slot, pid.generation) != (job.slot, job.generation):
+            raise Invalid(f"{text} is no actor of the process that speaks for it")
+        return pid
+
+    def _observe(self, vessel: Vessel, frame: messages.Observe) -> None:
+        job, observers = vessel.job, self._root.observers
+        if job is not None:
+            observers.observe(vessel.routing_id, job.slot, job.generation, frame.patterns)
+            observers.answer(vessel.routing_id, frame.number)
 
     def _register(self, vessel: Vessel, name: str, text: str) -> None:
         pid = self._own_pid(text)
@@ -168,6 +199,7 @@ class Peers:
         pid = self._pid_of(seat)
         if pid is not None:
             self._root.directory.actor_gone(seat.child, pid)
+            self._root.groups.actor_gone(pid)
 
     def after_end(self, vessel: Vessel, job: Job) -> None:
         """An OS process has ended: see to what is left of it."""

@@ -263,6 +263,8 @@ class Performer:
         reason = root.spawns.judged(job, reason)
         # Nobody is told of an end before the directory has forgotten it.
         root.directory.process_gone(job.slot, job.generation)
+        root.groups.process_gone(vessel.routing_id, job.slot, job.generation)
+        root.observers.process_gone(vessel.routing_id)
         child = root.tree.child(job.slot)
         if child is not None and _wants_output(child, reason):
             root.loop.create_task(self._died_with_output(job, child, reason))

@@ -29,11 +29,13 @@ from supervisor.root.control import ControlSocket
 from supervisor.root.directory import Directory
 from supervisor.root.fleet import Fleet
 from supervisor.root.frames import Frames
+from supervisor.root.groups import Groups
 from supervisor.root.growth import Growth
 from supervisor.root.housekeeping import Housekeeping
 from supervisor.root.jobs import source_paths
 from supervisor.root.log_lines import LogLines
 from supervisor.root.memory import Memory
+from supervisor.root.observers import Observers
 from supervisor.root.peers import Peers
 from supervisor.root.perform import Performer
 from supervisor.root.pools import Pools, Seat
@@ -134,6 +136,8 @@ class Root:
         self.directory = Directory(self.memory)
         self.runs = Runs(self)
         self.watches = Watches(self.runs.send)
+        self.groups = Groups(self.memory, self.control.send_process, self.alarm)
+        self.observers = Observers(self.memory, self.chronicle, self.control.send_process)
         self.clients = Clients(self.loop, self.watches, self.message_folder, self.alarm)
         self.peers = Peers(self)
         self.spawns = Spawns(self)
@@ -146,7 +150,7 @@ class Root:
         self.subscribers = Subscribers(
             self.loop, self.chronicle, self.views.node, self.control.send_client
         )
-        self.chronicle.on_fact = self.subscribers.wake
+        self.chronicle.on_fact = self._told
         self.admin = Admin(self)
         self.stalls = Stalls(self)
         self.run_folder = RunFolder(self, log_format)
@@ -270,6 +274,10 @@ class Root:
     def alarm(self, text: str) -> None:
         """Tell what someone must act on."""
         self.chronicle.tell(FactKind.ALARM, text)
+
+    def _told(self) -> None:
+        self.subscribers.wake()
+        self.observers.wake()
 
     def _seated(self, seat: Seat) -> None:
         self.memory.note_generation(seat.child, seat.generation)

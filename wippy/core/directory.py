@@ -9,12 +9,15 @@ names can be reached: put at READY, removed before anybody is told of the end.
 | `name:<registered name>` | `Address` |
 | `known:<entry id>` of a service that was READY once, so may come back | `Address`, the last |
 | `host:<entry id>` of a pool | `HostAddress`: its workers that take actors |
+| `group:<name>`, a NUL, `<slot>.<generation>/<actor>` | how many times that actor is a member |
+| `observers` | `Observers`: who wants what is published |
 """
 
 from __future__ import annotations
 
 import msgspec
 
+from wippy.core.ids import Pid
 from wippy.errors import Invalid
 
 RUN_FOLDER = "run.lmdb"
@@ -48,8 +51,16 @@ class HostAddress(msgspec.Struct, frozen=True):
     workers: tuple[tuple[str, int, int], ...]
 
 
+class Observers(msgspec.Struct, frozen=True):
+    """The processes with subscriptions to the observation bus: (slot, generation, patterns)."""
+
+    processes: tuple[tuple[str, int, tuple[str, ...]], ...]
+
+
 decode_address = msgspec.msgpack.Decoder(Address).decode
 decode_host = msgspec.msgpack.Decoder(HostAddress).decode
+decode_observers = msgspec.msgpack.Decoder(Observers).decode
+decode_times = msgspec.msgpack.Decoder(int).decode
 encode_row = msgspec.msgpack.Encoder().encode
 
 
@@ -77,3 +88,18 @@ def name_key(name: str) -> bytes:
 def host_key(entry_id: str) -> bytes:
     """Return the key of a pool."""
     return b"host:" + entry_id.encode()
+
+
+OBSERVERS_KEY = b"observers"
+"""No entry id: those have a colon."""
+
+
+def group_prefix(group: str) -> bytes:
+    """Return what the keys of a group's members begin with."""
+    # No name has a NUL, so no group's prefix begins like that of another.
+    return b"group:" + group.encode(errors="surrogatepass") + b"\0"
+
+
+def member_key(group: str, pid: Pid) -> bytes:
+    """Return the key of a member."""
+    return group_prefix(group) + f"{pid.slot}.{pid.generation}/{pid.actor}".encode()

@@ -385,6 +385,47 @@ class WantFunction(msgspec.Struct, frozen=True, tag="want_function"):
     function: str
 
 
+class SetMember(msgspec.Struct, frozen=True, tag="set_member"):
+    """The actor `pid` of this process is a member of `group` so many `times` now; 0: no more. The
+    last word counts, so it may be said again."""
+
+    group: str
+    pid: str
+    times: int
+
+
+class LeaveAll(msgspec.Struct, frozen=True, tag="leave_all"):
+    """The actor `pid` has ended: it is a member of nothing. Answered with `AllLeft`, once the
+    directory and those who watch know it."""
+
+    pid: str
+
+
+class WatchGroup(msgspec.Struct, frozen=True, tag="watch_group"):
+    """Tell me the members of `group` (`GroupMembers`), and from then on each change
+    (`GroupChanged`). Asking again brings all members again."""
+
+    group: str
+
+
+class UnwatchGroup(msgspec.Struct, frozen=True, tag="unwatch_group"):
+    """Forget the `WatchGroup` of the same group. A change may be on its way."""
+
+    group: str
+
+
+class MembersSaid(msgspec.Struct, frozen=True, tag="members_said"):
+    """The answer to `SayMembers` is complete."""
+
+
+class Observe(msgspec.Struct, frozen=True, tag="observe"):
+    """The subscriptions of this process to the observation bus are these `patterns` now. Answered
+    with `Observing` of the same `number`, once the directory shows them."""
+
+    patterns: tuple[str, ...]
+    number: int
+
+
 FromProcess = (
     Hello
     | Ready
@@ -407,6 +448,12 @@ FromProcess = (
     | WantCode
     | WantWorker
     | WantFunction
+    | SetMember
+    | LeaveAll
+    | WatchGroup
+    | UnwatchGroup
+    | MembersSaid
+    | Observe
 )
 
 # --- root to process -----------------------------------------------------------------------------
@@ -524,6 +571,54 @@ class Code(msgspec.Struct, frozen=True, tag="code"):
     error: str = ""
 
 
+class GroupMembers(msgspec.Struct, frozen=True, tag="group_members"):
+    """All members of `group`: pid to times. The next change has one `version` more.
+
+    `is_whole` is False while a new root has not heard of all processes: nobody has left because of
+    not being in it.
+    """
+
+    group: str
+    version: int
+    members: dict[str, int]
+    is_whole: bool = True
+
+
+class GroupChanged(msgspec.Struct, frozen=True, tag="group_changed"):
+    """`pid` is a member of `group` so many `times` now."""
+
+    group: str
+    version: int
+    pid: str
+    times: int
+
+
+class AllLeft(msgspec.Struct, frozen=True, tag="all_left"):
+    """The directory shows the actor `pid` as a member of nothing."""
+
+    pid: str
+
+
+class SayMembers(msgspec.Struct, frozen=True, tag="say_members"):
+    """A new root to a process that it has adopted: say which actors are members of what
+    (`SetMember`), what you watch and observe, and then `MembersSaid`."""
+
+
+class Observing(msgspec.Struct, frozen=True, tag="observing"):
+    """The directory shows the patterns of `Observe` `number`: from now on all publishers see
+    them."""
+
+    number: int
+
+
+class Observed(msgspec.Struct, frozen=True, tag="observed"):
+    """What the runtime itself has published: (topic, UTC seconds since the epoch, msgpack). So many
+    events were sent to this process `before` these; what is missing was dropped on the way."""
+
+    events: tuple[tuple[str, float, bytes], ...]
+    before: int
+
+
 class HostReady(msgspec.Struct, frozen=True, tag="host_ready"):
     """The directory shows a worker of `host` now; or why it will not, in `error`."""
 
@@ -563,6 +658,12 @@ ToProcess = (
     | Code
     | HostReady
     | Function
+    | GroupMembers
+    | GroupChanged
+    | AllLeft
+    | SayMembers
+    | Observing
+    | Observed
 )
 
 from_process: FrameDecoder[FromProcess] = FrameDecoder(FromProcess)

@@ -84,6 +84,15 @@ def decode_extension(code: int, data: memoryview) -> Any:
     raise Invalid(f"an unknown extension of type {code}")
 
 
+def decode(data: bytes) -> Any:
+    """Return the payload encoded as `data`; `Invalid` if that is malformed."""
+    try:
+        return _decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError) as error:
+        # TypeError: a dict whose key cannot be one (a list).
+        raise Invalid(f"a malformed payload: {error}") from error
+
+
 def restore(value: Any) -> Any:
     """Return decoded data with our extensions as what they mean, where a decoder of the control
     socket has left them as they are."""
@@ -94,6 +103,9 @@ def restore(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: restore(item) for key, item in value.items()}
     return value
+
+
+_decoder = msgspec.msgpack.Decoder(ext_hook=decode_extension)
 
 
 def extend(value: Any) -> ormsgpack.Ext:

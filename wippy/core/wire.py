@@ -214,6 +214,39 @@ class CancelCall(msgspec.Struct, frozen=True, array_like=True, tag=22):
     reason: str = ""
 
 
+class Broadcast(msgspec.Struct, frozen=True, array_like=True, tag=30):
+    """A message from `sender` to several actors of this process. `data` is the encoded payload,
+    decoded for each of them: two actors share nothing. It costs each account `cost` units."""
+
+    targets: list[int]
+    sender: int
+    topic: str
+    data: bytes
+    cost: int
+
+
+class Publish(msgspec.Struct, frozen=True, array_like=True, tag=31):
+    """An observation for who subscribes to it here: `data` is the encoded payload, `at_s` UTC
+    seconds since the epoch, `cost` its units of the credit of `OBSERVERS`."""
+
+    topic: str
+    sender: int
+    at_s: float
+    data: bytes
+    cost: int
+
+
+class NotPublished(msgspec.Struct, frozen=True, array_like=True, tag=32):
+    """So many observations of these topics were dropped where they were published, since this
+    process did not take them in."""
+
+    counts: dict[str, int]
+
+
+OBSERVERS = -2
+"""In place of an actor's number: all subscriptions of a process. Their credit comes back when an
+observation has arrived, not when it is taken: past their size subscriptions drop."""
+
 Item = (
     Run
     | Credit
@@ -230,6 +263,9 @@ Item = (
     | Invoke
     | Returned
     | CancelCall
+    | Broadcast
+    | Publish
+    | NotPublished
 )
 
 

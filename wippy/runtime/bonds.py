@@ -250,6 +250,7 @@ class Bonds:
     def _link_ended(self, local: LocalActor, peer: Peer, actor: int, reason: ExitReason) -> None:
         if (peer, actor) in local.links:
             self._unbind(local, peer, actor)
+            self._plane.groups.member_ended(f"{peer.prefix}{actor}")
             local.tell_link_down(f"{peer.prefix}{actor}", reason)
 
     def _settle(self, wait: Wait, reason: ExitReason, value: Any, problem: str) -> None:
@@ -260,6 +261,7 @@ class Bonds:
             return
         pid = f"{wait.origin.prefix}{wait.target}"
         if wait.kind is Kind.MONITOR:
+            self._plane.groups.member_ended(pid)
             if local is not None:
                 local.tell_exit(pid, reason, value, problem)
         elif wait.kind is Kind.EXEC and isinstance(reason, Normal):
@@ -317,14 +319,19 @@ class Bonds:
         for close in list(local.closers.values()):
             close()
 
+        plane.bus.actor_ended(local)
+
         def tell() -> None:
             self._announce(local, reason, value)
             then()
 
+        def leave() -> None:
+            plane.groups.actor_ended(local, tell)
+
         if local.names:
-            self._free_names(local, tell)
+            self._free_names(local, leave)
         else:
-            tell()
+            leave()
 
     def name_freed(self, name: str) -> None:
         """The directory does not show `name` any more."""

@@ -14,12 +14,15 @@ import lmdb
 import msgspec
 
 from wippy.core.directory import (
+    OBSERVERS_KEY,
     RUN_FOLDER,
     TABLE,
     Address,
     HostAddress,
     decode_address,
     decode_host,
+    decode_times,
+    group_prefix,
     host_key,
     known_key,
     name_key,
@@ -33,6 +36,7 @@ MAX_TABLES = 64
 """Both as the writer has them (`supervisor.io.lmdb_env`)."""
 
 T = TypeVar("T")
+_Opened = tuple[lmdb.Environment, lmdb._Database]
 
 
 class Directory:
@@ -44,7 +48,7 @@ class Directory:
 
     def __init__(self, run_dir: str) -> None:
         self._folder = os.path.join(run_dir, RUN_FOLDER)
-        self._opened: tuple[lmdb.Environment, lmdb._Database] | None = None
+        self._opened: _Opened | None = None
 
     def service(self, entry_id: str) -> Pid | None:
         """Return where a service is, or None while it cannot be reached."""
@@ -62,6 +66,16 @@ class Directory:
         """Return the workers of a pool, or None where it has none (or is no pool)."""
         return self._row(host_key(entry_id), decode_host)
 
+    def members(self, group: str) -> dict[str, int]:
+        """Return the members of a group: `<slot>.<generation>/<actor>` to times."""
+        prefix = group_prefix(group)
+        rows = self._look(lambda opened: _scan(opened, prefix)) or {}
+        return {key[len(prefix) :].decode(): decode_times(row) for key, row in rows.items()}
+
+    def observers(self) -> bytes | None:
+        """Return the row of who observes what (`decode_observers`); None if nobody does."""
+        return self._look(lambda opened: _read(opened, OBSERVERS_KEY))
+
     def close(self) -> None:
         """Close it."""
         if self._opened is not None:
@@ -73,18 +87,22 @@ class Directory:
         return None if address is None else Pid.parse(address.pid)
 
     def _row(self, key: bytes, decode: Callable[[bytes], T]) -> T | None:
+        row = self._look(lambda opened: _read(opened, key))
         try:
-            opened = self._opened or self._open()
-            row = None if opened is None else _read(opened, key)
             return None if row is None else decode(row)
-        except (lmdb.Error, OSError) as error:
-            raise _explained(error, self._folder) from error
         except msgspec.DecodeError as error:
             raise Invalid(
                 f"the directory in {self._folder} has a row that is none: {error}"
             ) from error
 
-    def _open(self) -> tuple[lmdb.Environment, lmdb._Database] | None:
+    def _look(self, look: Callable[[_Opened], T | None]) -> T | None:
+        try:
+            opened = self._opened or self._open()
+            return None if opened is None else look(opened)
+        except (lmdb.Error, OSError) as error:
+            raise _explained(error, self._folder) from error
+
+    def _open(self) -> _Opened | None:
         if not os.path.exists(os.path.join(self._folder, "data.mdb")):
             return None
         env = lmdb.open(
@@ -102,12 +120,27 @@ class Directory:
         return self._opened
 
 
-def _read(opened: tuple[lmdb.Environment, lmdb._Database], key: bytes) -> bytes | None:
+def _read(opened: _Opened, key: bytes) -> bytes | None:
     env, table = opened
     while True:
         try:
             with env.begin(db=table) as txn:
                 return txn.get(key)
+        except lmdb.MapResizedError:
+            env.set_mapsize(0)  # take over the size that the writer has given it
+
+
+def _scan(opened: _Opened, prefix: bytes) -> dict[bytes, bytes]:
+    env, table = opened
+    while True:
+        try:
+            with env.begin(db=table, buffers=False) as txn, txn.cursor() as cursor:
+                found = {}
+                at_row = cursor.set_range(prefix)
+                while at_row and cursor.key().startswith(prefix):
+                    found[cursor.key()] = cursor.value()
+                    at_row = cursor.next()
+                return found
         except lmdb.MapResizedError:
             env.set_mapsize(0)  # take over the size that the writer has given it
 

@@ -19,12 +19,18 @@ from wippy.core import framing, wire
 from wippy.core.ids import Pid
 from wippy.core.mailbox import Box, Delivery
 from wippy.core.messages import (
+    AllLeft,
     FromProcess,
     Function,
     Gone,
+    GroupChanged,
+    GroupMembers,
     HostReady,
     NameFreed,
     NameTaken,
+    Observed,
+    Observing,
+    SayMembers,
     ToProcess,
     WatchProcess,
 )
@@ -32,10 +38,12 @@ from wippy.core.reasons import ExitReason, NoProcess
 from wippy.core.wire import Frame
 from wippy.errors import Failure, Invalid
 from wippy.runtime.bonds import Bonds
+from wippy.runtime.bus import Bus
 from wippy.runtime.calling import Calling
 from wippy.runtime.context import Event, EventKind
 from wippy.runtime.directory import Directory
 from wippy.runtime.local import LocalActor
+from wippy.runtime.membership import Membership
 from wippy.runtime.peer import Outlet, Peer, Transport
 from wippy.runtime.post import Post
 from wippy.runtime.sockets import LINGER_MS, Loopback, PullSocket, PushSocket, endpoint
@@ -98,6 +106,8 @@ class Plane:
         serving: Runs functions for callers: a worker's.
         thread: Of the loop.
         names: Names of actors here, to their pids: the directory shows them a moment later.
+        groups: The process groups.
+        bus: The observation bus.
     """
 
     def __init__(
@@ -139,6 +149,8 @@ class Plane:
         self.spawner = Spawner(self, self.post)
         self.calling = Calling(self)
         self.serving: Serves | None = None
+        self.groups = Membership(self)
+        self.bus = Bus(self)
         self._handlers: dict[type, Callable[[Peer, wire.Item], None]] = {
             wire.Run: self._run,
             wire.Credit: self._credit,
@@ -148,6 +160,8 @@ class Plane:
             wire.Returned: self.calling.returned,
             wire.CancelCall: self._cancel_call,
             **self.bonds.handlers,
+            **self.groups.handlers,
+            **self.bus.handlers,
         }
         self.own = self.peer(pid.slot, pid.generation)
         pull.start(loop, self.take, self._taken_in)
@@ -314,7 +328,7 @@ class Plane:
             self.dead_letters["window ignored"] += count
             return
         if actor.mailbox.changes:
-            self._tell_windows(actor)
+            self.tell_windows(actor)
         self.received += count
         if box.wakers:
             self.wake(box)
@@ -339,7 +353,7 @@ class Plane:
             self.dead_letters["window ignored"] += 1
             return
         if actor.mailbox.changes:
-            self._tell_windows(actor)
+            self.tell_windows(actor)
         self.received += 1
         actor.note_call(peer, item.reference, item.sender)
         self.wake(box)
@@ -364,7 +378,8 @@ class Plane:
             assert isinstance(peer, Peer)
             peer.say(wire.Credit(local.number, units))
 
-    def _tell_windows(self, actor: LocalActor) -> None:
+    def tell_windows(self, actor: LocalActor) -> None:
+        """Tell the senders to an actor by how much their windows have changed."""
         changes, actor.mailbox.changes = actor.mailbox.changes, []
         for peer, units in changes:
             assert isinstance(peer, Peer)
@@ -419,6 +434,13 @@ class Plane:
                 self._name_taken(name, pid)
             case Function() | HostReady():
                 self.calling.told(message)
+            case GroupMembers() | GroupChanged() | AllLeft():
+                self.groups.told(message)
+            case Observing() | Observed():
+                self.bus.told(message)
+            case SayMembers():
+                self.bus.announce()
+                self.groups.announce()
             case _:
                 return False
         return True
@@ -496,6 +518,7 @@ class Plane:
         self.bonds.process_ended(peer, reason)
         if self.serving is not None:
             self.serving.caller_gone(peer)
+        self.bus.process_ended(peer)
 
     async def farewell(self, local: LocalActor, reason: ExitReason, value: Any) -> None:
         """Tell of the end of the only actor; return when it is told (its names come first)."""

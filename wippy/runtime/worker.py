@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any
 
 from wippy.core import payload
 from wippy.core.ids import Pid
@@ -18,22 +18,15 @@ from wippy.core.messages import (
     EVERY_ACTOR,
     ActorEnded,
     ActorReady,
-    Assign,
     Cancel,
     CancelActor,
     Code,
     Ended,
-    Function,
-    Gone,
-    HostReady,
     KillActor,
-    NameFreed,
-    NameTaken,
     Outdated,
     Ready,
     RegisterName,
     StartActor,
-    Told,
     ToProcess,
     WorkerJob,
 )
@@ -140,14 +133,8 @@ class Worker:
                     self._stop.set_result(message)
             case Code():
                 self._codes.take(message)
-            case Gone() | NameTaken() | NameFreed() | Function() | HostReady() if (
-                self._plane is not None
-            ):
-                self._plane.told(message)
-            case Assign() | Told() | Gone() | NameTaken() | NameFreed() | HostReady() | Function():
+            case _ if self._plane is None or not self._plane.told(message):
                 complain(f"a {type(message).__name__} frame is not for a worker")
-            case _:
-                assert_never(message)
 
     # --- starting --------------------------------------------------------------------------------
 
