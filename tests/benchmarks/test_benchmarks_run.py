@@ -38,6 +38,12 @@ def test_loading_measures_time_and_memory() -> None:
     assert min(spread["least"] for spread in result["us"].values()) > 0
 
 
+def test_registry_measures_reads_beside_a_bare_one() -> None:
+    result = run("registry.py")
+    assert min(spread["least"] for spread in (*result["us"].values(), *result["ms"].values())) > 0
+    assert result["goals"][0]["limit"] == 3.0
+
+
 def run(name: str, *flags: str) -> dict[str, Any]:
     """Run a benchmark as briefly as it goes; return its result."""
     done = subprocess.run(

@@ -247,8 +247,9 @@ def _fixed(pattern: Pattern | None) -> bytes:
     text = "" if pattern is None else pattern.text
     if "*" not in text:
         return text.encode()
-    # `app.**` is `app` too: what stands before the mark of a part is not certain.
-    return text.partition("*")[0].rstrip(".:").encode()
+    before, _, after = text.partition("*")
+    # `app.**` is `app` too: what stands before such a part is not certain.
+    return (before.rstrip(".:") if after.startswith("*") else before).encode()
 
 
 def _snapshot(tables: Tables, version: int | None) -> tuple[int, dict[str, tuple[int, bytes]]]:
