@@ -132,3 +132,32 @@ def test_an_encoding_that_inline_code_declares_is_only_a_comment() -> None:
 )
 def test_a_place_is_a_file_and_a_line(origin: str, place: tuple[str, int]) -> None:
     assert compiled.place_of(origin) == place
+
+
+def test_a_text_that_was_sent_runs_under_its_files_name_whatever_the_file_says_by_now(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "sent.py"
+    path.write_text("something = 'else'\nmuch = 'longer'\n")
+    text = "def fail():\n    raise ValueError('sent')\n"
+    names: dict[str, object] = {}
+    exec(compiled.of_sent(text, str(path)).code, names)
+    fail = names["fail"]
+    assert callable(fail)
+    with pytest.raises(ValueError, match="sent") as caught:
+        fail()
+    shown = "".join(traceback.format_exception(caught.value))
+    assert f'File "{path}", line 2, in fail' in shown
+    assert "    raise ValueError('sent')" in shown
+    newer = compiled.of_sent(text.replace("sent", "newer"), str(path))
+    assert newer is not compiled.of_sent(text, str(path))
+
+
+def test_a_sent_text_is_found_where_the_forkserver_has_compiled_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "ahead.py"
+    path.write_bytes("# -*- coding: latin-1 -*-\r\nx = 'é'\r\n".encode("latin-1"))
+    ahead = compiled.of_file(str(path))
+    text = "# -*- coding: latin-1 -*-\nx = 'é'\n"
+    code = CodeRef(method="main", path=str(path), text=text)
+    assert compiled.find(code) is ahead
+    assert compiled.of_sent(text, str(path)) is ahead
