@@ -44,6 +44,13 @@ def test_registry_measures_reads_beside_a_bare_one() -> None:
     assert result["goals"][0]["limit"] == 3.0
 
 
+def test_spawning_measures_time_rate_and_memory() -> None:
+    result = run("spawning.py")
+    assert min(spread["least"] for spread in result["us"].values()) > 0
+    assert result["spawns_per_s"] > 0
+    assert result["actor_bytes"] > result["coroutine_bytes"]
+
+
 def run(name: str, *flags: str) -> dict[str, Any]:
     """Run a benchmark as briefly as it goes; return its result."""
     done = subprocess.run(
