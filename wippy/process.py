@@ -389,6 +389,7 @@ class Spawning:
         plane, local = _here()
 
         def work() -> str:
+            local.check_room()
             where = self._spawn(plane, local, process, host, args, is_monitored=True)
             plane.bonds.monitor(local, *where, is_spawn=True)
             return _pid_of(where)
@@ -400,6 +401,7 @@ class Spawning:
         plane, local = _here()
 
         def work() -> str:
+            local.check_room()
             where = self._spawn(plane, local, process, host, args, is_linked=True)
             plane.bonds.link(local, *where, is_spawn=True)
             return _pid_of(where)
@@ -460,8 +462,10 @@ def monitor(target: str) -> None:
 
     Raises:
         NotFound: Nobody has that name, or the service cannot be reached now.
+        MailboxFull: The calling actor has 100,000 events unread.
     """
     plane, local = _here()
+    local.check_room()
     _in_loop(plane, lambda: plane.bonds.monitor(local, *_found(plane, target)))
 
 
@@ -476,9 +480,10 @@ def link(target: str) -> None:
     a LINK_DOWN event where that traps links. Linking oneself, or again, changes nothing.
 
     Raises:
-        NotFound: As `monitor`.
+        NotFound, MailboxFull: As `monitor`.
     """
     plane, local = _here()
+    local.check_room()
 
     def work() -> None:
         peer, actor = _found(plane, target)

@@ -165,6 +165,15 @@ class KillPeer(msgspec.Struct, frozen=True, array_like=True, tag=11):
     sender: int
 
 
+class Probe(msgspec.Struct, frozen=True, array_like=True, tag=12):
+    """Say `Probed` when you have got this, and with it all that came before: the sender wants to
+    close the connection."""
+
+
+class Probed(msgspec.Struct, frozen=True, array_like=True, tag=13):
+    """The answer to a `Probe`."""
+
+
 class Invoke(msgspec.Struct, frozen=True, array_like=True, tag=20):
     """Call a function in this worker; answered with `Returned` under `reference`.
 
@@ -260,6 +269,8 @@ Item = (
     | Answer
     | CancelPeer
     | KillPeer
+    | Probe
+    | Probed
     | Invoke
     | Returned
     | CancelCall

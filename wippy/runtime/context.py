@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from wippy.runtime.plane import Plane
 
 MAX_EVENTS = 1000
-"""Events that wait unread; past it the oldest is dropped, since the newest decides what to do."""
+"""Events about the actor itself that wait unread; past it the oldest of them is dropped, since the
+newest decides what to do. Ends of others are never dropped: each was asked for, once."""
+MAX_UNREAD = 100_000
+"""Events that wait unread, ends of others with them; past it nothing new may be monitored or
+linked, so that an actor that never looks does not fill the memory."""
 
 
 class EventKind(enum.StrEnum):
@@ -35,6 +39,10 @@ class EventKind(enum.StrEnum):
     LINK_DOWN = "link_down"
     OUTDATED = "outdated"
     NAME_TAKEN = "name_taken"
+
+
+ENDS = frozenset({EventKind.EXIT, EventKind.LINK_DOWN})
+"""What is told of others, because it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,8 @@ class EventChannel:
     """
 
     def __init__(self) -> None:
-        self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
+        self._events: deque[Event] = deque()
+        self._own = 0
         self.source: Any = None
         self._lock = threading.Lock()
         self._wakers: deque[Callable[[], None]] = deque()
@@ -83,7 +92,7 @@ class EventChannel:
     def put(self, event: Event) -> None:
         """Add `event` and wake whoever waits; callable from any thread."""
         with self._lock:
-            self._events.append(event)
+            self._add(event)
             wakers, self._wakers = self._wakers, deque()
         for wake in wakers:
             wake()
@@ -97,6 +106,11 @@ class EventChannel:
             if event is not None:
                 return event
             await awake.wait()
+
+    @property
+    def unread(self) -> int:
+        """How many wait."""
+        return len(self._events) + len(self._returned)
 
     def has_events(self) -> bool:
         """Say whether one can be taken."""
@@ -127,10 +141,23 @@ class EventChannel:
                 self._wakers.append(wake)
             return event
 
+    def _add(self, event: Event) -> None:
+        self._events.append(event)
+        if event.kind in ENDS:
+            return
+        self._own += 1
+        if self._own > MAX_EVENTS:
+            self._events.remove(next(it for it in self._events if it.kind not in ENDS))
+            self._own -= 1
+
     def _first(self) -> Event | None:
         if self._returned:
             return self._returned.pop(0)[1]
-        return self._events.popleft() if self._events else None
+        if not self._events:
+            return None
+        event = self._events.popleft()
+        self._own -= event.kind not in ENDS
+        return event
 
 
 def _wake_on(loop: asyncio.AbstractEventLoop, awake: asyncio.Event) -> None:

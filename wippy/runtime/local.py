@@ -8,7 +8,8 @@ from typing import Any
 
 from wippy.core.mailbox import Mailbox
 from wippy.core.reasons import ExitReason, Normal
-from wippy.runtime.context import Event, EventChannel, EventKind
+from wippy.errors import MailboxFull
+from wippy.runtime.context import MAX_UNREAD, Event, EventChannel, EventKind
 from wippy.runtime.peer import Outlet, Peer
 
 MAX_UNANSWERED = 10_000
@@ -57,6 +58,14 @@ class LocalActor:
     traps_links: bool = False
     values: dict[str, Any] = field(default_factory=dict)
     closers: dict[object, Callable[[], object]] = field(default_factory=dict)
+
+    def check_room(self) -> None:
+        """Raise `MailboxFull` if it has more events unread than an actor that looks ever has."""
+        if self.events.unread >= MAX_UNREAD:
+            raise MailboxFull(
+                f"{self.pid} has {MAX_UNREAD} events unread, so it can monitor or link nobody: "
+                "read process.events()"
+            )
 
     def tell_exit(self, sender: str, reason: ExitReason, value: Any, problem: str) -> None:
         """Give it the EXIT event of a monitor."""

@@ -10,7 +10,7 @@ two actors keeps its order.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from wippy.core import framing
@@ -153,12 +153,14 @@ class Peer:
         linked: Numbers of the actors here that are linked to one there.
         is_gone: It has ended.
         used_at_s: When something was last sent to it, by the loop's clock.
+        frames: Sent to it so far.
 
     Args:
         head: What its frames begin with.
         schedule: Called when it has something to send, once until it is flushed.
         plane_sent: Counts messages.
-        connect: Makes its transport, at the first frame.
+        connect: Makes its transport, at the first frame; None if there is no socket for it now:
+            `connected` is called when there is.
     """
 
     def __init__(
@@ -170,7 +172,7 @@ class Peer:
         head: bytes,
         schedule: Callable[[Peer], None],
         plane_sent: Callable[[int], None],
-        connect: Callable[[Peer], Transport],
+        connect: Callable[[Peer], Transport | None],
     ) -> None:
         self.slot = slot
         self.generation = generation
@@ -180,6 +182,7 @@ class Peer:
         self.is_gone = False
         self.is_watched = False
         self.used_at_s = 0.0
+        self.frames = 0
         self.plane_sent = plane_sent
         self._head = head
         self._schedule = schedule
@@ -261,10 +264,32 @@ class Peer:
             if account.credit < WINDOW_UNITS or account.waiters
         }
 
+    def connected(self, transport: Transport) -> None:
+        """Take the socket that there was none of, and send what has waited for it."""
+        self._transport = transport
+        for items in _parcels(self._items):
+            self._items = items
+            self._send()
+
     def _send(self) -> None:
-        items, self._items, self._size_bytes = self._items, [], 0
-        if self.is_gone:
-            return
         if self._transport is None:
             self._transport = self._connect(self)
+            if self._transport is None:
+                return  # credit bounds what waits
+        items, self._items, self._size_bytes = self._items, [], 0
+        self.frames += 1
         self._transport.send(framing.whole_frame(self._head, items))
+
+
+def _parcels(items: list[bytes]) -> Iterator[list[bytes]]:
+    """Yield the items in parts that make frames of the usual size."""
+    part: list[bytes] = []
+    size_bytes = 0
+    for item in items:
+        part.append(item)
+        size_bytes += len(item)
+        if size_bytes >= SPLIT_FRAME_BYTES:
+            yield part
+            part, size_bytes = [], 0
+    if part:
+        yield part

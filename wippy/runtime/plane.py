@@ -36,10 +36,11 @@ from wippy.core.messages import (
 )
 from wippy.core.reasons import ExitReason, NoProcess
 from wippy.core.wire import Frame
-from wippy.errors import Failure, Invalid
+from wippy.errors import Failure, Invalid, Unavailable
 from wippy.runtime.bonds import Bonds
 from wippy.runtime.bus import Bus
 from wippy.runtime.calling import Calling
+from wippy.runtime.connections import Connections
 from wippy.runtime.context import Event, EventKind
 from wippy.runtime.directory import Directory
 from wippy.runtime.local import LocalActor
@@ -49,11 +50,6 @@ from wippy.runtime.post import Post
 from wippy.runtime.sockets import LINGER_MS, Loopback, PullSocket, PushSocket, endpoint
 from wippy.runtime.spawning import Spawner
 
-MAX_CONNECTIONS = 512
-"""Sockets kept open; each costs three descriptors, and a ZeroMQ context has 1,023 sockets."""
-IDLE_S = 1.0
-"""Only a connection idle for that long is dropped: what it carried has arrived, so a new one
-cannot overtake it."""
 REMEMBERED_GONE = 4096
 """Processes known to be gone, so that late frames of theirs are dropped."""
 PRUNE_ACCOUNTS = 10_000
@@ -135,7 +131,7 @@ class Plane:
         self._message_dir = message_dir
         self._peers: dict[tuple[str, int], Peer] = {}
         self._gone: dict[tuple[str, int], None] = {}
-        self._connected: set[Peer] = set()
+        self._connections = Connections(loop, self._push)
         self._dirty: list[Peer] = []
         self._is_flush_due = False
         self._woken = 0
@@ -157,6 +153,8 @@ class Plane:
             wire.Call: self._call,
             wire.SpawnActor: self._spawn,
             wire.Invoke: self._invoke,
+            wire.Probe: self._probe,
+            wire.Probed: self._probed,
             wire.Returned: self.calling.returned,
             wire.CancelCall: self._cancel_call,
             **self.bonds.handlers,
@@ -207,22 +205,20 @@ class Plane:
                 _prune_outlets(local)
         return outlet
 
-    def _connect(self, peer: Peer) -> Transport:
+    def _connect(self, peer: Peer) -> Transport | None:
         if peer is self.own:
             return Loopback(self.loop, self._take_own)
         self.watch(peer)
-        if len(self._connected) >= MAX_CONNECTIONS:
-            self._disconnect_longest_idle()
-        self._connected.add(peer)
+        return self._connections.connect(peer)
+
+    def _push(self, peer: Peer) -> Transport:
         return PushSocket(self._context, endpoint(self._message_dir, peer.slot, peer.generation))
 
-    def _disconnect_longest_idle(self) -> None:
-        self._connected = {peer for peer in self._connected if peer.is_connected}
-        idle_before_s = self.loop.time() - IDLE_S
-        idle = min(self._connected, key=lambda peer: peer.used_at_s, default=None)
-        if idle is not None and idle.used_at_s < idle_before_s:
-            idle.disconnect(linger_ms=1000)
-            self._connected.discard(idle)
+    def _probe(self, peer: Peer, _item: wire.Item) -> None:
+        peer.say(wire.Probed())
+
+    def _probed(self, peer: Peer, _item: wire.Item) -> None:
+        self._connections.answered(peer)
 
     # --- sending ----------------------------------------------------------------------------------
 
@@ -472,13 +468,16 @@ class Plane:
         self._barrier()
 
     def _barrier(self) -> None:
-        if self._barrier_socket is None:
-            own = endpoint(self._message_dir, self.slot, self.generation)
-            self._barrier_socket = PushSocket(self._context, own)
-        self._barrier_socket.send(BARRIER)
         if self._barrier_timer is None:
             # Whoever has removed our socket's file must not keep an end from being told.
             self._barrier_timer = self.loop.call_later(BARRIER_TIMEOUT_S, self._bury_all)
+        if self._barrier_socket is None:
+            own = endpoint(self._message_dir, self.slot, self.generation)
+            try:
+                self._barrier_socket = PushSocket(self._context, own)
+            except Unavailable:
+                return  # no descriptor is left: the timer tells of the end, a second later
+        self._barrier_socket.send(BARRIER)
 
     def _passed_barrier(self) -> None:
         ending, self._ending = self._ending, []
@@ -511,8 +510,8 @@ class Plane:
         peer = self._peers.pop(key, None)
         if peer is None:
             return
-        self._connected.discard(peer)
         peer.bury()
+        self._connections.gone(peer)
         for local in list(self.actors.values()):
             local.mailbox.forget(peer)
         self.bonds.process_ended(peer, reason)
@@ -530,6 +529,7 @@ class Plane:
     def close(self) -> None:
         """Send what was said and close all sockets: LINGER bounds how long that may take."""
         self.flush()
+        self._connections.close()
         self._end_barrier()
         if self._barrier_socket is not None:
             self._barrier_socket.close(linger_ms=0)
@@ -541,5 +541,6 @@ class Plane:
 def _prune_outlets(local: LocalActor) -> None:
     # In place: the actor's context has the same dict.
     for target, outlet in list(local.outlets.items()):
-        if outlet.topic is None and outlet.account.credit >= wire.WINDOW_UNITS:
+        is_over = outlet.peer.is_gone or outlet.account.is_absent
+        if outlet.topic is None and (is_over or outlet.account.credit >= wire.WINDOW_UNITS):
             del local.outlets[target]

@@ -128,10 +128,14 @@ class PullSocket:
 
 
 class PushSocket:
-    """The connection to one other process; a `Transport`."""
+    """The connection to one other process; a `Transport`. `Unavailable`: no descriptor is left for
+    it, or no socket of the context's 1,023."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> None:
-        self._socket = context.socket(zmq.PUSH)
+        try:
+            self._socket = context.socket(zmq.PUSH)
+        except zmq.ZMQError as error:
+            raise Unavailable(f"no socket for {endpoint}: {error.strerror}") from error
         for option, value in (
             (zmq.SNDHWM, 0),
             (zmq.LINGER, LINGER_MS),
