@@ -45,6 +45,10 @@ class FactKind(enum.StrEnum):
     HELD = "held"  # an operator's stop holds
     DONE = "done"
     REMOVED = "removed"
+    ADDED = "added"  # by a changed configuration
+    CHANGED = "changed"  # what a changed configuration means for a child
+    ADOPTED = "adopted"  # the node: the tree follows a version; text says what that changes
+    SETTLED = "settled"  # the node: what a version touched has proven itself, or failed
     IGNORED = "ignored"  # not needed here
     QUARANTINED = "quarantined"
     WAITING = "waiting"  # for what it requires

@@ -48,6 +48,8 @@ class Intent(enum.StrEnum):
     GROUP = "group"  # a sibling's death, by the strategy
     HOLD = "hold"  # an operator's stop
     SHUTDOWN = "shutdown"  # its supervisor is going down
+    CHANGED = "changed"  # it starts again with a changed spec
+    LEFT_OUT = "left_out"  # the configuration has no such child here any more
     HUNG = "hung"
     START_TIMEOUT = "start_timeout"
     MEMORY = "memory"

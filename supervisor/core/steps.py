@@ -6,10 +6,11 @@ one. Every action is something that the shell can do at once, without waiting.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from supervisor.core.facts import Fact
-from supervisor.core.spec import ChildSpec
+from supervisor.core.spec import ChildSpec, OnChange, TreeSpec
 from wippy.core.reasons import ExitReason
 
 # --- events --------------------------------------------------------------------------------------
@@ -117,6 +118,51 @@ class Spawn:
 
 
 @dataclass(frozen=True, slots=True)
+class Adopt:
+    """The configuration has changed: become the tree of `spec`. Of several, the newest counts.
+
+    Attributes:
+        spec: The whole new tree.
+        version: Of the registry; in facts, upgrades and the outcome.
+        on_change: By child, or by supervisor for what is made from its template: what a change of
+            the code means. `restart` where there is nothing.
+        grace_s: `AdoptionSettled` follows when all that was touched has proven itself, or failed,
+            at the latest after about this long; 0 asks for no outcome.
+    """
+
+    spec: TreeSpec
+    version: int = 0
+    on_change: Mapping[str, OnChange] = field(default_factory=dict)
+    grace_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """An actor runs the code of `version` now, in the process that it had."""
+
+    id: str
+    generation: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotUpgradable:
+    """An actor does not take new code while it runs: it is restarted in its turn."""
+
+    id: str
+    generation: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Displaced:
+    """The worker that an actor lives in is being stopped on purpose: it goes on in another."""
+
+    id: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class ShutDown:
     """Stop everything in order and finish with `code`."""
 
@@ -138,6 +184,10 @@ Event = (
     | OperatorStart
     | OperatorRestart
     | Spawn
+    | Adopt
+    | Upgraded
+    | NotUpgradable
+    | Displaced
     | ShutDown
 )
 
@@ -187,6 +237,24 @@ class CheckOs:
 
 
 @dataclass(frozen=True, slots=True)
+class AskUpgrade:
+    """Tell an actor of its new code, that of its child's next spec; `Upgraded` or `NotUpgradable`
+    is the answer, when the actor likes."""
+
+    id: str
+    generation: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptionSettled:
+    """What became of the newest `Adopt`: who did not do well with it, and why, in words."""
+
+    version: int
+    failed: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Forget:
     """A child was removed; nothing of it need be kept."""
 
@@ -208,4 +276,15 @@ class Finish:
     reason: ExitReason
 
 
-Action = Launch | AskStop | Kill | DumpStacks | CheckOs | Forget | Note | Finish
+Action = (
+    Launch
+    | AskStop
+    | Kill
+    | DumpStacks
+    | CheckOs
+    | AskUpgrade
+    | AdoptionSettled
+    | Forget
+    | Note
+    | Finish
+)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from supervisor.core import steps
 from supervisor.core.deadlines import Deadlines
 from supervisor.core.facts import Fact, FactKind
 from supervisor.core.intensity import Intensity
-from supervisor.core.lifecycle import GOING_DOWN, LIVING, Input, Intent, Watch, transition
+from supervisor.core.lifecycle import GOING_DOWN, LIVING, Input, transition
 from supervisor.core.spec import (
     FORKSERVER_TARGET,
     GROUP_STRATEGIES,
@@ -21,94 +19,33 @@ from supervisor.core.spec import (
     Foreign,
     PoolActor,
     StartMode,
-    SupervisorSpec,
     System,
     TreeSpec,
 )
+from supervisor.core.tree.child import (
+    CRASH_LOOP_LIVES,
+    CUTTABLE,
+    EXITS_IN_CHAIN,
+    EXITS_KEPT,
+    KILL_WAIT_S,
+    Adoption,
+    Change,
+    Child,
+    Supervision,
+)
+from supervisor.core.tree.needs import Needs
 from supervisor.core.view import State
-from wippy.core.reasons import ExitReason
 
-EXITS_KEPT = 20
-"""Last exit reasons kept for each child: what `why` shows on one screen."""
-EXITS_IN_CHAIN = 3
-"""Last exits of the child named in a `gave_up`: enough to see whether they are all alike."""
-KILL_WAIT_S = 5.0
-"""Finite wait after SIGKILL before a child is called unkillable."""
-CUTTABLE = LIVING - {State.UNKILLABLE}
-"""States in which a child is waited for when it must go down; what SIGKILL could not end delays
-nobody."""
-CRASH_LOOP_LIVES = 5
-"""Consecutive lives shorter than `stable_threshold` that make a crash loop."""
-
-
-@dataclass(slots=True)
-class Supervision:
-    """What a supervisor knows beyond being a child.
-
-    Attributes:
-        spec: Strategy and so on.
-        order: Its children, in start order.
-        window: Restarts counted.
-        cut: Children that must be down before anything is started, in start order; who is down
-            leaves it.
-        untold: Those of the cut that have not been asked to stop.
-        settled: Children at the head of `order` that need no look: they had settled, and nothing
-            has happened since. Without it a start of thousands would be quadratic.
-        parting: With which reason it ends once its children are down.
-        last_number: Of its dynamic children.
-    """
-
-    spec: SupervisorSpec
-    order: list[str]
-    window: Intensity
-    cut: dict[str, None] = field(default_factory=dict)
-    untold: dict[str, None] = field(default_factory=dict)
-    settled: int = 0
-    parting: ExitReason | None = None
-    last_number: int = 0
-
-
-@dataclass(slots=True)
-class Child:
-    """One child. Times are monotonic seconds; 0 where there is none."""
-
-    spec: ChildSpec
-    state: State = State.IDLE
-    generation: int = 0
-    intent: Intent = Intent.NONE
-    then: Intent = Intent.NONE  # an operator's word while it was going down: what is to follow
-    watch: Watch = Watch.ALIVE
-    os_pid: int = 0
-    launched_at_s: float = 0.0
-    ready_at_s: float = 0.0
-    died_at_s: float = 0.0
-    beaten_at_s: float = 0.0
-    over_memory: steps.OverMemory | None = None
-    attempt: int = 0  # restarts since the last stable life: the back-off's exponent
-    short_lives: int = 0
-    restarts: int = 0
-    restarted_at_s: deque[float] = field(default_factory=lambda: deque(maxlen=64))
-    exits: deque[ExitReason] = field(default_factory=lambda: deque(maxlen=EXITS_KEPT))
-    window: Intensity | None = None
-    caused_by: str = ""
-    waits_for: str = ""
-    supervision: Supervision | None = None
-
-    @property
-    def id(self) -> str:
-        """Its id."""
-        return self.spec.id
-
-    @property
-    def is_living(self) -> bool:
-        """Whether a process, or living children, stand behind it."""
-        return self.state in LIVING
-
-    def forgive(self) -> None:
-        """Begin with a clean slate: an operator's start, or a new life of the supervisor."""
-        self.attempt = self.short_lives = 0
-        if self.window is not None:
-            self.window = Intensity(self.window.max_restarts, self.window.window_s)
+__all__ = [
+    "CRASH_LOOP_LIVES",
+    "CUTTABLE",
+    "EXITS_IN_CHAIN",
+    "EXITS_KEPT",
+    "KILL_WAIT_S",
+    "Child",
+    "Forest",
+    "Supervision",
+]
 
 
 class Forest:
@@ -146,7 +83,12 @@ class Forest:
         self.exit_code: int | None = None
         self.is_finished = False
         self.children: dict[str, Child] = {}
-        self.dependents: dict[str, dict[str, None]] = {}  # no sets: their order is never the same
+        self.known: dict[str, None] = {}  # ids that a configuration has listed at any time
+        self.dependents = Needs()  # of what is to be
+        self.clinging = Needs()  # of what lives as it was, and is to change
+        self.changing: dict[str, int] = {}  # what is meant by that: generation by id
+        self.departing: dict[str, None] = {}  # supervisors that somebody is leaving
+        self.adoption: Adoption | None = None
         for spec in tree.children.values():
             self.add(spec)
         for spec in tree.children.values():
@@ -155,8 +97,9 @@ class Forest:
     # --- reading ---
 
     def parent(self, child: Child) -> Child | None:
-        """Return its supervisor; None for the top."""
-        return self.children.get(child.spec.parent)
+        """Return its supervisor; None for the top, and where there is no such supervisor now."""
+        parent = self.children.get(child.spec.parent)
+        return parent if parent is not None and parent.supervision is not None else None
 
     def supervision(self, child: Child) -> Supervision:
         """Return what makes `child` a supervisor."""
@@ -168,10 +111,10 @@ class Forest:
         """Iterate over its children in start order."""
         return (self.children[id] for id in self.supervision(supervisor).order)
 
-    def requires(self, child: Child) -> tuple[str, ...]:
-        """Return what must be up before `child`; all that is not system needs the system."""
-        own = child.spec.lifecycle.requires
-        if child.spec.parent == ROOT_ID and child.id != SYSTEM_ID and SYSTEM_ID in self.children:
+    def requires(self, spec: ChildSpec) -> tuple[str, ...]:
+        """Return what must be up before a child; all that is not system needs the system."""
+        own = spec.lifecycle.requires
+        if spec.parent == ROOT_ID and spec.id != SYSTEM_ID and SYSTEM_ID in self.children:
             return own if SYSTEM_ID in own else (SYSTEM_ID, *own)
         return own
 
@@ -186,14 +129,19 @@ class Forest:
             return True
         return spec.start is StartMode.ORDERED and supervisor.state is State.STARTING
 
-    def heartbeat_timeout_s(self, child: Child) -> float:
-        """Return the silence that means hung; 0 for what sends no heartbeats of its own."""
+    def is_awaited(self, child: Child) -> bool:
+        """Whether the outcome of a changed configuration depends on it."""
+        return self.adoption is not None and child.id in self.adoption.waiting
+
+    def heartbeat_timeout_s(self, child: Child, spec: ChildSpec | None = None) -> float:
+        """Return the silence that means hung; 0 for what sends no heartbeats of its own. With
+        `spec`, what it will be once the child has that one's lifecycle."""
         match child.spec.launch:
             case Foreign() | PoolActor() | None:
                 return 0.0
             case System(target=target) if target == FORKSERVER_TARGET:
                 return 0.0
-        return child.spec.lifecycle.heartbeat_timeout_s
+        return (spec or child.spec).lifecycle.heartbeat_timeout_s
 
     # --- changing ---
 
@@ -201,6 +149,8 @@ class Forest:
         """Add a child that is idle, or held where an operator or `auto_start: false` says so."""
         rests = spec.id in self.held or not spec.lifecycle.auto_start
         child = Child(spec=spec, state=State.HELD if rests else State.IDLE)
+        if spec.id in self.spec.children:
+            self.known[spec.id] = None
         child.generation = self.generations.get(spec.id, 0)
         lifecycle = spec.lifecycle
         if lifecycle.max_restarts is not None:
@@ -224,16 +174,46 @@ class Forest:
         return max(len(children), *(int(name) for name in names if name.isdecimal()), 0)
 
     def restore(self, id: str) -> Child:
-        """Add a listed child that was removed, and all that is listed below it."""
+        """Add a listed child that is not there, and all that is listed below it."""
         child = self.add(self.spec.children[id])
-        for below in self.supervision(child).order if child.supervision else ():
-            if below not in self.children:
-                self.restore(below)
+        if child.supervision is not None:
+            for below in child.supervision.spec.children:
+                if below not in self.children:
+                    self.restore(below)
+            self.arrange(child)
         return child
+
+    def arrange(self, supervisor: Child) -> None:
+        """Put its children into the order of its spec. Who is leaving keeps its place among those
+        around it until it is gone; who was made at run time comes last."""
+        supervision = self.supervision(supervisor)
+        here = (self.children.get(id) for id in supervision.order)
+        present = {it.id: it for it in here if it is not None and it.spec.parent == supervisor.id}
+        order = [id for id in supervision.spec.children if self._is_listed(id, supervisor)]
+        listed, before = set(order), ""
+        for id, child in present.items():
+            if child.change is Change.LEAVING:
+                order.insert(order.index(before) + 1 if before else 0, id)
+            elif id not in listed:
+                order.append(id)
+            before = id
+        supervision.order[:] = order
+        supervision.cut = {id: None for id in order if id in supervision.cut}
+        supervision.untold = {id: None for id in order if id in supervision.untold}
+        supervision.settled = 0
+        self.unsettled[supervisor.id] = None
+
+    def _is_listed(self, id: str, supervisor: Child) -> bool:
+        child = self.children.get(id)
+        return (
+            child is not None
+            and child.spec.parent == supervisor.id
+            and child.change is not Change.LEAVING
+        )
 
     def remove(self, child: Child) -> None:
         """Forget a child that is down, and all below it but what SIGKILL could not end: that is
-        forgotten when it dies."""
+        forgotten when it dies. One that leaves for another place is added there."""
         for below in list(self.children_of(child)) if child.supervision else ():
             if below.state is not State.UNKILLABLE:
                 self.remove(below)
@@ -242,20 +222,45 @@ class Forest:
             supervision = self.supervision(parent)
             supervision.order.remove(child.id)
             supervision.settled = 0
-        if child.id in self.spec.children:  # it may come back, and goes on where it was
+        if child.id in self.known:  # it may come back, and goes on where it was
             self.generations[child.id] = child.generation
-            if child.state is State.HELD:
-                self.held.add(child.id)
+        else:
+            self.held.discard(child.id)
         for purpose in ("state", "beat", "stable"):
             self.deadlines.clear((child.id, purpose))
         del self.children[child.id]
         self.act(steps.Forget(child.id))
         self.note(FactKind.REMOVED, child, text="removed")
+        if child.change is Change.LEAVING:
+            self.reinstate(child.id)
+
+    def reinstate(self, id: str) -> Child | None:
+        """Add a child in the place that its spec gives it, if there is one and it is there."""
+        spec = self.spec.children.get(id)
+        parent = self.children.get(spec.parent) if spec is not None else None
+        if parent is None or parent.supervision is None or id in self.children:
+            return None
+        if self.is_leaving(parent):
+            return None  # added with it, once it has gone from where it was
+        child = self.restore(id)
+        child.change = Change.NONE if child.state is State.HELD else Change.ADDED
+        self.arrange(parent)
+        return child
+
+    def take_over(self, child: Child) -> None:
+        """Make the next spec of a child that is down the one it has."""
+        if child.next is not None:
+            child.spec, child.next = child.next, None
+            if child.change is not Change.NONE and child.change is not Change.LEAVING:
+                child.change = Change.TRIED
+                child.forgive()
 
     def move(self, child: Child, input: Input) -> None:
         """Put `child` through the table, and mark everyone whom that concerns."""
         was_starting = child.state is State.STARTING and child.supervision is None
         child.state = transition(child.state, input)
+        if child.state not in LIVING:
+            self.take_over(child)
         self.deadlines.clear((child.id, "state"))
         parent = self.parent(child)
         if parent is not None:
@@ -264,6 +269,8 @@ class Forest:
             self.starting_count -= 1
             self.unsettled.update(self.starved)
             self.starved.clear()
+        if child.id in self.changing and child.state not in CUTTABLE:
+            self.unsettled.update(self.departing)  # it clings to nothing any more
         # A start and a READY concern only who requires the child itself.
         self.unsettle(child, far=input not in (Input.LAUNCH, Input.READY))
 
@@ -290,7 +297,7 @@ class Forest:
             self.unsettled[child.spec.parent] = None
         told, telling = {child.id}, [child.id]
         while telling:
-            for id in self.dependents.get(telling.pop(), ()):
+            for id in self.dependents.of(telling.pop()):
                 if id in told:
                     continue
                 told.add(id)
@@ -319,28 +326,35 @@ class Forest:
         self.deadlines.set((child.id, purpose), self.now_s + after_s)
 
     def note_needs(self, spec: ChildSpec) -> None:
-        """Remember who has to look again when something changes that `spec` requires: its own
-        supervisor, also when the needed one's supervisors change; and the supervisor of the two
-        siblings, ancestors of both, between which the need orders a stop."""
-        own = self._ancestry(spec)
-        for id in self.requires(self.children[spec.id]):
-            needed = self.children.get(id)
-            above = self._ancestry(needed.spec) if needed is not None else []
-            common = set(own) & set(above)
-            apart = [id for id in above if id not in common]
-            for id in apart:
-                self.dependents.setdefault(id, {})[spec.id] = None
-            if apart and common:
-                sibling = next(id for id in reversed(own) if id not in common)
-                self.dependents[apart[-1]][sibling] = None
+        """Remember who has to look again when something changes that a child is to require: its
+        own supervisor, also when the needed one's supervisors change. What counts is where they
+        are to be: who is not there now will be, and then it matters."""
+        own = self._planned_line(spec.id)
+        for id in self.requires(spec):
+            above = self._planned_line(id)
+            self.dependents.note(own, above)
+            self.dependents.note_order(own, above)
 
-    def _ancestry(self, spec: ChildSpec) -> list[str]:
-        """Return the child and its supervisors, the top last."""
-        line = [spec.id]
-        while spec.parent in self.children:
-            spec = self.children[spec.parent].spec
-            line.append(spec.id)
+    def _planned_line(self, id: str) -> list[str]:
+        """Return a child and its supervisors as the configuration has them; empty if nobody knows
+        it."""
+        line = []
+        while (spec := self.spec.children.get(id)) or id in self.children:
+            line.append(id)
+            id = spec.parent if spec is not None else self.children[id].spec.parent
         return line
+
+    def is_leaving(self, child: Child) -> bool:
+        """Whether it, or a supervisor above it, is to be stopped and removed."""
+        return any(self.children[id].change is Change.LEAVING for id in self.line(child))
+
+    def line(self, child: Child) -> list[str]:
+        """Return the ids of a child and its supervisors, the top last."""
+        found = [child.id]
+        while (parent := self.parent(child)) is not None:
+            found.append(parent.id)
+            child = parent
+        return found
 
 
 def _note_in_parent(supervision: Supervision, child: Child, input: Input) -> None:

@@ -8,7 +8,8 @@ from supervisor.core.facts import FactKind
 from supervisor.core.lifecycle import GOING_DOWN, Input, Intent
 from supervisor.core.spec import ROOT_ID, SYSTEM_ID, Strategy, SupervisorSpec
 from supervisor.core.tree import stopping
-from supervisor.core.tree.forest import Child, Forest
+from supervisor.core.tree.child import Child
+from supervisor.core.tree.forest import Forest
 from supervisor.core.view import State
 from wippy.errors import AlreadyExists, Invalid, NotFound, Unavailable
 
@@ -16,6 +17,7 @@ from wippy.errors import AlreadyExists, Invalid, NotFound, Unavailable
 def hold(forest: Forest, id: str) -> str:
     """Stop a child and keep it down; return what that means, in words."""
     child = _operable(forest, id)
+    forest.held.add(id)  # also over a removal and a return, and when `auto_start` changes
     if child.state is State.HELD:
         return f"{id} is already stopped"
     if child.state in GOING_DOWN or child.state is State.UNKILLABLE:
@@ -39,12 +41,12 @@ def start(forest: Forest, id: str) -> str:
         )
     if child.state in (State.UP, State.STARTING):
         return f"{id} is already {child.state}"
+    forest.held.discard(id)
     if child.state in GOING_DOWN:
         if child.then is Intent.HOLD or child.intent in (Intent.HOLD, Intent.NONE):
             child.then = Intent.RESTART
         return f"{id} starts when it is down"
     child.forgive()
-    forest.held.discard(id)
     if child.state is State.BACKOFF:
         forest.move(child, Input.RETRY)
     elif child.state is not State.IDLE:

@@ -14,12 +14,18 @@ from supervisor.core.spec import (
     PoolWorker,
     System,
 )
-from supervisor.core.tree.forest import CRASH_LOOP_LIVES, Child, Forest
+from supervisor.core.tree.child import CRASH_LOOP_LIVES, Change, Child
+from supervisor.core.tree.forest import Forest
 from supervisor.core.view import Row, RowKind, State
 from wippy.core.reasons import brief
 from wippy.core.units import format_duration
 
 MINUTE_S = 60.0
+_TO_COME = {
+    Change.UPGRADING: "told of its new code",
+    Change.OUTDATED: "to be restarted: its configuration has changed",
+    Change.LEAVING: "to be stopped: it is no longer configured here",
+}
 
 
 def rows(forest: Forest, now_s: float) -> Iterator[Row]:
@@ -107,6 +113,8 @@ def _detail(forest: Forest, child: Child, now_s: float) -> str:
             return "stopped by SIGSTOP"
         case State.UP if child.watch is Watch.SUSPECT:
             return "silent"
+        case State.UP | State.STARTING if child.change in _TO_COME:
+            return _TO_COME[child.change]
         case State.IDLE:
             return child.waits_for or _idle_because(forest, child)
         case State.BACKOFF:
@@ -138,6 +146,10 @@ def what_next(forest: Forest, child: Child, now_s: float) -> str:
     match child.state:
         case State.UP if child.watch is Watch.FROZEN:
             return f"Nothing, until somebody sends SIGCONT to pid {child.os_pid}."
+        case State.UP if child.change is Change.UPGRADING:
+            return "It takes its new code when it is ready for it."
+        case State.UP | State.STARTING if child.change in _TO_COME:
+            return "Its turn to stop comes when those before it have settled."
         case State.UP if child.short_lives:
             left_s = child.ready_at_s + lifecycle.stable_threshold_s - now_s
             return f"It counts as stable in {format_duration(max(0.0, left_s))}."

@@ -7,7 +7,8 @@ from supervisor.core.facts import FactKind
 from supervisor.core.intensity import Intensity
 from supervisor.core.lifecycle import GOING_DOWN, Input, Intent, Watch
 from supervisor.core.spec import Strategy
-from supervisor.core.tree.forest import Child, Forest
+from supervisor.core.tree.child import ON_TRIAL, Change, Child
+from supervisor.core.tree.forest import Forest
 from supervisor.core.view import State
 
 _SATISFYING = frozenset({State.UP, State.DONE, State.IGNORED})
@@ -27,7 +28,7 @@ def bring_up(forest: Forest, supervisor: Child) -> None:
         child = forest.children[id]
         if child.state is State.IDLE:
             _start_if_possible(forest, child)
-        if child.state is not State.UP and not _has_settled(forest, child):
+        if child.state is not State.UP and not has_settled(forest, child):
             has_gap = True
             if is_ordered:
                 break
@@ -45,13 +46,23 @@ def _is_full(forest: Forest) -> bool:
 
 
 def _start_if_possible(forest: Forest, child: Child) -> None:
-    missing = missing_requirement(forest, child)
+    missing = missing_requirement(forest, child) or _leaving_before(forest, child)
     if missing is not None:
         _wait(forest, child, missing)
     elif child.supervision is None and _is_full(forest):
         forest.starved[child.spec.parent] = None
     else:
         start(forest, child)
+
+
+def _leaving_before(forest: Forest, child: Child) -> Child | None:
+    """Return a sibling that a new child waits for: what is new often takes the place, and the
+    port, of what is being stopped."""
+    parent = forest.parent(child)
+    if parent is None or child.change is not Change.ADDED:
+        return None
+    leaving = (forest.children.get(id) for id in forest.supervision(parent).leaving)
+    return next((it for it in leaving if it is not None and it.state in GOING_DOWN), None)
 
 
 def start(forest: Forest, child: Child) -> None:
@@ -88,18 +99,19 @@ def _begin_supervisor_life(forest: Forest, supervisor: Child) -> None:
             forest.remove(child)
     for id in listed:
         child = forest.children.get(id) or forest.restore(id)
+        if child.spec.parent != supervisor.id or child.change is Change.LEAVING:
+            continue  # it is still leaving its place first
         if child.state in (State.DONE, State.FAILED, State.IGNORED):
             forest.move(child, Input.REVIVE)
         child.waits_for = ""
         child.forgive()
-    kept = [child.id for child in made if child.id in forest.children]
-    supervision.order[:] = [*listed, *kept]
-    supervision.settled = 0
+    forest.arrange(supervisor)
 
 
 def _wait(forest: Forest, child: Child, missing: Child) -> None:
-    text = f"waiting for {missing.id}, which is {missing.state}"
-    cause = _last_cause(forest, child)
+    is_leaving = missing.change is Change.LEAVING
+    text = f"waiting for {missing.id}, which is {'leaving' if is_leaving else missing.state}"
+    cause = last_cause(forest, child)
     if cause is not None and cause is not missing:
         text += f", because {cause.id} is {cause.state}"
     if child.waits_for != text:
@@ -111,14 +123,16 @@ def _wait(forest: Forest, child: Child, missing: Child) -> None:
 
 def missing_requirement(forest: Forest, child: Child) -> Child | None:
     """Return the first thing that `child` requires and that is not there."""
-    for id in forest.requires(child):
+    for id in forest.requires(child.spec):
         needed = forest.children.get(id)
-        if needed is not None and needed.state not in _SATISFYING:
+        if needed is None:
+            continue
+        if needed.state not in _SATISFYING or needed.change is Change.LEAVING:
             return needed
     return None
 
 
-def _has_settled(forest: Forest, child: Child) -> bool:
+def has_settled(forest: Forest, child: Child) -> bool:
     """Say whether siblings after `child` need not wait for it any longer."""
     if child.state is State.BACKOFF:
         # The strategies with an order wait for it; in the others nobody waits.
@@ -128,12 +142,12 @@ def _has_settled(forest: Forest, child: Child) -> bool:
             Strategy.DYNAMIC,
         )
     if child.state is State.IDLE:
-        cause = _last_cause(forest, child)
+        cause = last_cause(forest, child)
         return cause is not None and cause.state in _AT_REST
     return child.state is not State.STARTING and child.state not in GOING_DOWN
 
 
-def _last_cause(forest: Forest, child: Child) -> Child | None:
+def last_cause(forest: Forest, child: Child) -> Child | None:
     """Return what an idle child is waiting for in the end: along what is required, and the
     supervisors of that, the first that is not idle; None where all only wait for their turn."""
     for _ in range(len(forest.children)):  # a circle, which the configuration refuses, must end
@@ -159,7 +173,9 @@ def ready(forest: Forest, child: Child) -> None:
     heartbeat_timeout_s = forest.heartbeat_timeout_s(child)
     if heartbeat_timeout_s > 0:
         forest.set_deadline(child, "beat", heartbeat_timeout_s)
-    if child.short_lives:
+    if child.change in ON_TRIAL:
+        child.change = Change.NONE
+    if child.short_lives or forest.is_awaited(child):
         forest.set_deadline(child, "stable", child.spec.lifecycle.stable_threshold_s)
     down_s = forest.now_s - child.died_at_s if child.died_at_s else 0.0
     forest.note(

@@ -8,8 +8,18 @@ from supervisor.core import steps
 from supervisor.core.facts import FactKind
 from supervisor.core.lifecycle import GOING_DOWN, Input, Intent
 from supervisor.core.spec import ROOT_ID, TreeSpec
-from supervisor.core.tree import ending, operators, starting, stopping, watching
-from supervisor.core.tree.forest import Child, Forest
+from supervisor.core.tree import (
+    adopting,
+    ending,
+    operators,
+    rolling,
+    settling,
+    starting,
+    stopping,
+    watching,
+)
+from supervisor.core.tree.child import Child
+from supervisor.core.tree.forest import Forest
 from supervisor.core.view import State
 from wippy.core.reasons import Shutdown
 from wippy.errors import Internal
@@ -45,6 +55,7 @@ class Tree:
         forest.now_s = now_s
         self._take(event)
         self._settle()
+        settling.look(forest)
         actions, forest.actions = forest.actions, []
         return actions
 
@@ -79,6 +90,8 @@ class Tree:
                 operators.restart(forest, id)
             case steps.Spawn():
                 operators.spawn(forest, event)
+            case steps.Adopt():
+                adopting.adopt(forest, event)
             case _:
                 child = forest.children.get(event.id)
                 # A frame may name anything; a supervisor has no process that could say it.
@@ -104,6 +117,12 @@ class Tree:
                 watching.os_seen(forest, child, os_state)
             case steps.OverMemory():
                 watching.over_memory(forest, child, event)
+            case steps.Upgraded(version=version):
+                adopting.upgraded(forest, child, version)
+            case steps.NotUpgradable():
+                adopting.not_upgradable(forest, child)
+            case steps.Displaced() if child.state in (State.STARTING, State.UP):
+                stopping.stop(forest, child, Intent.CHANGED)
 
     def _shut_down(self, why: str, code: int) -> None:
         forest = self.forest
@@ -125,6 +144,8 @@ class Tree:
                 watching.beat_due(forest, child)
             elif purpose == "stable":
                 watching.is_stable(forest, child)
+            elif purpose == settling.PURPOSE:
+                settling.due(forest)
             else:
                 self._state_due(child)
 
@@ -158,4 +179,5 @@ class Tree:
         if supervisor.state is State.STOPPING:
             ending.supervisor_down(self.forest, supervisor)
         elif supervisor.state in (State.STARTING, State.UP):
+            rolling.advance(self.forest, supervisor)
             starting.bring_up(self.forest, supervisor)

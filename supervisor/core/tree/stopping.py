@@ -6,7 +6,8 @@ from supervisor.core import steps
 from supervisor.core.facts import FactKind
 from supervisor.core.lifecycle import Input, Intent
 from supervisor.core.spec import GROUP_STRATEGIES, StartMode, Strategy
-from supervisor.core.tree.forest import KILL_WAIT_S, Child, Forest, Supervision
+from supervisor.core.tree.child import KILL_WAIT_S, Child, Supervision
+from supervisor.core.tree.forest import Forest
 from supervisor.core.view import State
 from wippy.core.reasons import ExitReason, Shutdown
 
@@ -15,6 +16,8 @@ REASONS = {
     Intent.GROUP: "restart with {caused_by}",
     Intent.HOLD: "stop by an operator",
     Intent.SHUTDOWN: "shutdown of {parent}",
+    Intent.CHANGED: "its configuration has changed",
+    Intent.LEFT_OUT: "it is no longer configured here",
     Intent.HUNG: "no heartbeat",
     Intent.START_TIMEOUT: "not ready in time",
     Intent.MEMORY: "too much memory",
@@ -41,7 +44,7 @@ def _next_to_stop(forest: Forest, supervision: Supervision) -> list[str]:
         last = next(reversed(cut), None)
         return [last] if last is not None and last in untold else []
     needed = forest.dependents
-    return [id for id in reversed(untold) if cut.keys().isdisjoint(needed.get(id, ()))]
+    return [id for id in reversed(untold) if cut.keys().isdisjoint(needed.of(id))]
 
 
 def close(forest: Forest, supervisor: Child, parting: ExitReason) -> None:

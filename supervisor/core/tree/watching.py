@@ -6,7 +6,8 @@ from supervisor.core import steps
 from supervisor.core.facts import FactKind
 from supervisor.core.lifecycle import Intent, Watch
 from supervisor.core.tree import stopping
-from supervisor.core.tree.forest import Child, Forest
+from supervisor.core.tree.child import Child
+from supervisor.core.tree.forest import Forest
 from supervisor.core.view import State
 
 DUMP_WAIT_S = 0.5

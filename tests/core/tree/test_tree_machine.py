@@ -5,129 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from hypothesis import HealthCheck, assume, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from tree_language import CODE, spawn
+from tree_language import spawn
+from tree_shapes import changes, line_of, on_changes, trees
 from tree_world import Process, World
 
 from supervisor.core import steps
-from supervisor.core.order import find_circle
-from supervisor.core.spec import (
-    ROOT_ID,
-    AutoShutdown,
-    ChildSpec,
-    Dedicated,
-    IntensitySpec,
-    Lifecycle,
-    OnLimit,
-    Restart,
-    StartMode,
-    Strategy,
-    SupervisorSpec,
-    TreeSpec,
-)
+from supervisor.core.spec import ROOT_ID, OnChange, Restart, Strategy, TreeSpec
 from supervisor.core.tree import Tree
 from supervisor.core.view import State
-from wippy.core.backoff import Backoff
 from wippy.core.reasons import Exit, Normal, Signal, StartFailed
 
 T0_S = 100.0
-NAMES = "abcdefghijkl"
-LAUNCH = Dedicated("t:code", CODE)
-
-intensities = st.builds(
-    IntensitySpec, max_restarts=st.integers(0, 3), within_s=st.sampled_from([1.0, 5.0])
-)
-own_limits = st.sampled_from([None, None, None, 0, 1, 2])
-lifecycles = st.builds(
-    Lifecycle,
-    auto_start=st.sampled_from([True] * 7 + [False]),
-    restart=st.sampled_from(Restart),
-    start_timeout_s=st.sampled_from([1.0, 5.0]),
-    stop_timeout_s=st.sampled_from([0.0, 1.0]),
-    stable_threshold_s=st.sampled_from([1.0, 5.0]),
-    heartbeat_timeout_s=st.sampled_from([0.0, 3.0]),
-    backoff=st.just(Backoff(initial_delay_s=0.5, max_delay_s=4.0)),
-    max_restarts=own_limits,
-    within_s=st.just(5.0),
-    on_limit=st.sampled_from(OnLimit),
-    significant=st.sampled_from([False, False, True]),
-    essential=st.sampled_from([False] * 9 + [True]),
-)
-
-
-@st.composite
-def trees(draw: st.DrawFn) -> TreeSpec:
-    """A tree of at most three levels below the top, every start order possible."""
-    names = iter(NAMES)
-    specs: dict[str, ChildSpec] = {}
-    ids = _children(draw, specs, names, ROOT_ID, depth=0)
-    top = SupervisorSpec(
-        children=ids,
-        start=draw(st.sampled_from(StartMode)),
-        intensity=IntensitySpec(draw(st.sampled_from([0, 3, 20])), 10.0),
-    )
-    specs[ROOT_ID] = ChildSpec(id=ROOT_ID, parent="", kind="supervisor", supervisor=top)
-    tree = TreeSpec(specs)
-    assume(not find_circle(tree))
-    return tree
-
-
-def _children(
-    draw: st.DrawFn, specs: dict[str, ChildSpec], names: object, parent: str, *, depth: int
-) -> tuple[str, ...]:
-    ids = []
-    for _ in range(draw(st.integers(1, 3))):
-        name = next(names, None)  # type: ignore[call-overload]
-        if name is None:
-            break
-        id = f"t:{name}"
-        ids.append(id)
-        lifecycle = draw(lifecycles)
-        known = [f"t:{other}" for other in NAMES[: NAMES.index(name)]]
-        if known and draw(st.sampled_from([False, False, True])):
-            needed = draw(st.sampled_from(known))
-            if needed not in _line(specs, parent):
-                lifecycle = _with_need(lifecycle, needed)
-        specs[id] = ChildSpec(id=id, parent=parent, kind="x", lifecycle=lifecycle, launch=LAUNCH)
-        if depth < 2 and draw(st.booleans()):
-            _make_supervisor(draw, specs, names, id, depth)
-    return tuple(ids)
-
-
-def _make_supervisor(
-    draw: st.DrawFn, specs: dict[str, ChildSpec], names: object, id: str, depth: int
-) -> None:
-    strategy = draw(st.sampled_from(Strategy))
-    own = specs[id]
-    specs[id] = ChildSpec(
-        id=id, parent=own.parent, kind="x", lifecycle=own.lifecycle, supervisor=SupervisorSpec()
-    )
-    ids = _children(draw, specs, names, id, depth=depth + 1)
-    spec = SupervisorSpec(
-        strategy=strategy,
-        children=ids,
-        intensity=draw(intensities),
-        start=draw(st.sampled_from(StartMode)),
-        auto_shutdown=draw(st.sampled_from([AutoShutdown.NEVER, *AutoShutdown])),
-    )
-    specs[id] = ChildSpec(
-        id=id, parent=own.parent, kind="x", lifecycle=own.lifecycle, supervisor=spec
-    )
-
-
-def _line(specs: dict[str, ChildSpec], id: str) -> list[str]:
-    line = []
-    while id in specs:
-        line.append(id)
-        id = specs[id].parent
-    return line
-
-
-def _with_need(lifecycle: Lifecycle, needed: str) -> Lifecycle:
-    fields = {name: getattr(lifecycle, name) for name in Lifecycle.__struct_fields__}
-    return Lifecycle(**{**fields, "requires": (needed,)})
 
 
 class TreeMachine(RuleBasedStateMachine):
@@ -241,9 +132,30 @@ class TreeMachine(RuleBasedStateMachine):
             words = [f"t:new{self.count}", data.draw(st.sampled_from(sorted(Restart)))]
             need = data.draw(st.sampled_from(["", "requires=t:a"]))
             to = data.draw(st.sampled_from(dynamic))
-            if need and "t:a" not in _line(self.world.spec.children, to):
+            if need and "t:a" not in line_of(self.world.spec.children, to):
                 words.append(need)
             self.world.command(spawn(self.world.tree, to, words))
+
+    @precondition(lambda self: self.is_running)
+    @rule(data=st.data(), chance=st.integers(0, 2), on_change=on_changes)
+    def the_configuration_changes(
+        self, data: st.DataObject, chance: int, on_change: dict[str, OnChange]
+    ) -> None:
+        new = data.draw(trees() if chance == 0 else changes(self.world.spec))
+        version = self.world.adopted + 1
+        self.world.adopt(steps.Adopt(new, version, on_change, grace_s=float(chance)))
+
+    @rule(data=st.data(), answer=st.sampled_from([steps.Upgraded, steps.NotUpgradable]))
+    def something_answers_that_it_has_new_code(self, data: st.DataObject, answer: type) -> None:
+        process = self._pick(data, lambda process: bool(process.upgrade))
+        if process is not None:
+            self.world.answer_upgrade(process, answer)
+
+    @rule(data=st.data())
+    def a_worker_is_stopped_on_purpose(self, data: st.DataObject) -> None:
+        process = self._pick(data, lambda process: not process.asked)
+        if process is not None:
+            self.world.take(steps.Displaced(process.id, process.generation))
 
     @rule()
     def all_settles(self) -> None:
