@@ -23,6 +23,9 @@ from supervisor.core.parts import (
     StartMode,
     Strategy,
 )
+from wippy.core.conditions import Condition as Condition
+from wippy.core.conditions import Operator as Operator
+from wippy.core.policy import Effect as Effect
 from wippy.core.retry import RetryPolicy
 
 
@@ -102,6 +105,24 @@ class LibraryEntry(EntryBase, frozen=True, kw_only=True, tag="library.py"):
     code: LibraryCode
 
 
+class Security(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """As whom a service acts: its identity, and the policies that say what it may.
+
+    Attributes:
+        actor: Name of its identity; empty is the entry's own id.
+        meta: Free data of the identity, for conditions.
+        policies: Ids of `security.policy` entries.
+        groups: Groups of policies.
+        is_strict: What none of them allows is denied, also where the node is not strict.
+    """
+
+    actor: str = ""
+    meta: dict[str, Any] = {}
+    policies: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    is_strict: bool = False
+
+
 class HostEntry(EntryBase, frozen=True, kw_only=True, tag="process.host"):
     """Where actors run; `lifecycle` and `intensity` are those of a pool's workers. A number of
     `workers` never changes; a `PoolSize` says from where to where."""
@@ -111,6 +132,7 @@ class HostEntry(EntryBase, frozen=True, kw_only=True, tag="process.host"):
     limits: Limits = Limits()
     intensity: IntensitySpec = IntensitySpec()
     lifecycle: Lifecycle = Lifecycle()
+    security: Security | None = None
 
     @property
     def size(self) -> PoolSize:
@@ -118,22 +140,6 @@ class HostEntry(EntryBase, frozen=True, kw_only=True, tag="process.host"):
         if isinstance(self.workers, PoolSize):
             return self.workers
         return PoolSize(min=self.workers, max=self.workers)
-
-
-class Security(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """As whom a service acts: its identity, and the policies that say what it may.
-
-    Attributes:
-        actor: Name of its identity; empty is the service's own id.
-        meta: Free data of the identity, for conditions.
-        policies: Ids of `security.policy` entries.
-        groups: Groups of policies.
-    """
-
-    actor: str = ""
-    meta: dict[str, Any] = {}
-    policies: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
 
 
 class ServiceEntry(EntryBase, frozen=True, kw_only=True, tag="process.service"):
@@ -193,37 +199,6 @@ class DataEntry(EntryBase, frozen=True, kw_only=True, tag="registry.entry"):
     """Plain data."""
 
     data: dict[str, Any] = {}
-
-
-class Effect(enum.StrEnum):
-    """What a policy does where it applies; a deny wins."""
-
-    ALLOW = "allow"
-    DENY = "deny"
-
-
-class Operator(enum.StrEnum):
-    """How a condition compares a field with its value."""
-
-    EQ = "eq"
-    NE = "ne"
-    LT = "lt"
-    GT = "gt"
-    LTE = "lte"
-    GTE = "gte"
-    IN = "in"
-    NIN = "nin"
-    EXISTS = "exists"
-    CONTAINS = "contains"
-    MATCHES = "matches"
-
-
-class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One condition of a policy: `field` (a path like `actor.meta.team`) against `value`."""
-
-    field: str
-    operator: Operator
-    value: Any = None
 
 
 class PolicyEntry(EntryBase, frozen=True, kw_only=True, tag="security.policy"):

@@ -230,7 +230,7 @@ def _pool(
         parent=entry.id,
         kind="worker",
         lifecycle=replace(own, auto_start=True, requires=(), significant=False, essential=False),
-        launch=PoolWorker(entry.id, 0, entry.limits, search_path),
+        launch=PoolWorker(entry.id, 0, entry.limits, search_path, entry.security),
     )
     yield ChildSpec(
         id=entry.id,
@@ -283,10 +283,11 @@ def _launch(entry: ServiceEntry | ExecEntry, entries: dict[str, Entry]) -> Launc
     if entry.mailbox_messages is not None:
         code = replace(code, mailbox_messages=entry.mailbox_messages)
     if host is None:
-        return Dedicated(process.id, code, entry.input, entry.limits)
+        return Dedicated(process.id, code, entry.input, entry.limits, security=entry.security)
     if host.isolation is Isolation.POOL:
-        return PoolActor(process.id, host.id, code, entry.input)
-    return Dedicated(process.id, code, entry.input, _merged(host.limits, entry.limits))
+        return PoolActor(process.id, host.id, code, entry.input, entry.security)
+    limits = _merged(host.limits, entry.limits)
+    return Dedicated(process.id, code, entry.input, limits, security=entry.security)
 
 
 def _merged(host: Limits, own: Limits) -> Limits:

@@ -51,6 +51,7 @@ from supervisor.core.parts import (
     Strategy,
 )
 from wippy.core.entry import EntryDoc, EntryPlace
+from wippy.core.policy import Identity
 
 __all__ = [
     "FORKSERVER_ID",
@@ -97,6 +98,7 @@ __all__ = [
     "Rollback",
     "RuntimeSpec",
     "Security",
+    "SecurityMode",
     "ServiceEntry",
     "Spawner",
     "StartMode",
@@ -124,6 +126,13 @@ class Rollback(enum.StrEnum):
     OFF = "off"
 
 
+class SecurityMode(enum.StrEnum):
+    """What an actor may where no policy says anything."""
+
+    OPEN = "open"
+    STRICT = "strict"
+
+
 class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `runtime:` section, defaults filled in. Folders are absolute; times are seconds.
 
@@ -144,6 +153,7 @@ class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         rollback: Whether a version whose services do not become READY is undone.
         rollback_grace_s: Time that they have for it.
         watch: Whether changed files are taken over while the node runs.
+        security: What is allowed where no policy says anything.
     """
 
     node: str
@@ -162,6 +172,7 @@ class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     rollback: Rollback = Rollback.OFF
     rollback_grace_s: float = 30.0
     watch: bool = True
+    security: SecurityMode = SecurityMode.OPEN
 
 
 class Blueprint(msgspec.Struct, frozen=True):
@@ -193,12 +204,14 @@ class Spawner(msgspec.Struct, frozen=True):
         is_linked: Whether the two are linked from the start.
         context: Context values.
         terminal: Socket where a client hands the actor its descriptors; empty is none.
+        identity: As whom it acts: that of who spawned it; None is the default.
     """
 
     pid: str
     is_linked: bool = False
     context: dict[str, Any] = {}
     terminal: str = ""
+    identity: Identity | None = None
 
 
 class Dedicated(msgspec.Struct, frozen=True, tag="dedicated"):
@@ -209,6 +222,7 @@ class Dedicated(msgspec.Struct, frozen=True, tag="dedicated"):
     args: tuple[Any, ...] = ()
     limits: Limits = Limits()
     spawner: Spawner | None = None
+    security: Security | None = None
 
 
 class PoolActor(msgspec.Struct, frozen=True, tag="pool_actor"):
@@ -218,6 +232,7 @@ class PoolActor(msgspec.Struct, frozen=True, tag="pool_actor"):
     host: str
     code: Code
     args: tuple[Any, ...] = ()
+    security: Security | None = None
 
 
 class PoolWorker(msgspec.Struct, frozen=True, tag="pool_worker"):
@@ -227,6 +242,7 @@ class PoolWorker(msgspec.Struct, frozen=True, tag="pool_worker"):
     number: int
     limits: Limits = Limits()
     search_path: str | None = None
+    security: Security | None = None
 
 
 class Foreign(msgspec.Struct, frozen=True, tag="foreign"):

@@ -224,7 +224,7 @@ def _check_host(reading: Reading, cursor: Cursor, values: dict[str, Any]) -> Non
     if values.get("isolation") is not Isolation.DEDICATED:
         return
     for key, key_cursor, _ in cursor.pairs():
-        if key in {"workers", "intensity", "lifecycle"}:
+        if key in {"workers", "intensity", "lifecycle", "security"}:
             message = f"{key!r} belongs to a pool; each actor of a dedicated host has its own"
             reading.note(key_cursor, message)
 
@@ -236,6 +236,7 @@ HOST = Table(
         "workers": Field(Workers(), "OS processes in the pool: a number, or {min, max}"),
         "intensity": Field(INTENSITY, "restarts of workers before the pool gives up"),
         "lifecycle": Field(LIFECYCLE, "how the pool's workers are started, judged and stopped"),
+        "security": Field(SECURITY, "as whom a pool's workers write, and what they may at most"),
         **_LIMITS,
     },
     build=lambda **values: HostEntry(**_with_limits(values)),

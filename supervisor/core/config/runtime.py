@@ -16,7 +16,7 @@ from supervisor.core.config.reading import Bad, Reading
 from supervisor.core.config.shapes import Choice, Duration, Flag, Shape, Size, Whole
 from supervisor.core.config.special import Folder
 from supervisor.core.config.tables import Field, ListOf, Table
-from supervisor.core.spec import IntensitySpec, Place, Rollback
+from supervisor.core.spec import IntensitySpec, Place, Rollback, SecurityMode
 from wippy.core import ids
 
 TOP_INTENSITY = IntensitySpec(max_restarts=20, within_s=10.0)
@@ -91,6 +91,9 @@ RUNTIME = Table(
         ),
         "rollback_grace": Field(
             Duration(above_zero=True), "time that they have for it", "rollback_grace_s"
+        ),
+        "security": Field(
+            Choice(SecurityMode), "strict: what no policy allows is denied; to everybody"
         ),
         "watch": Field(Flag(), "whether changed files are taken over while the node runs"),
     },

@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from supervisor.core.config import nodes
 from supervisor.core.config.nodes import Cursor
 from supervisor.core.config.reading import Reading, Role
-from supervisor.core.config.shapes import Choice, Link, Text
+from supervisor.core.config.shapes import Choice, Flag, Link, Text
 from supervisor.core.config.tables import Data, DataMap, Field, ListOf, Table
 from supervisor.core.spec import Condition, Effect, Operator, Security
+from wippy.core.conditions import parse_pattern
+from wippy.errors import Invalid
 
 MAX_PATTERNS = 1000
+ORDER_OPERATORS = frozenset({Operator.LT, Operator.LTE, Operator.GT, Operator.GTE})
 LIST_OPERATORS = frozenset({Operator.IN, Operator.NIN})
+
+
+@dataclass(frozen=True, slots=True)
+class OnePattern:
+    """A pattern over names in parts (`wippy.core.pattern`); `*` alone is every name."""
+
+    what: str
+
+    def read(self, reading: Reading, cursor: Cursor) -> str:
+        """Return the pattern as it is written."""
+        text = Text(self.what).read(reading, cursor)
+        try:
+            parse_pattern(text)
+        except Invalid as error:
+            raise reading.bad(cursor, f"{reading.name(cursor)}: {error}") from error
+        return text
+
+    def schema(self) -> dict[str, Any]:
+        """Return the shape as JSON Schema."""
+        return Text(self.what).schema()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +48,17 @@ class Patterns:
 
     def read(self, reading: Reading, cursor: Cursor) -> tuple[str, ...]:
         """Return the patterns."""
+        one = OnePattern(self.what)
         if isinstance(cursor.node, nodes.Sequence):
-            shape = ListOf(Text(self.what), minimum=1, maximum=MAX_PATTERNS, unique=True)
+            shape = ListOf(one, minimum=1, maximum=MAX_PATTERNS, unique=True)
             patterns: tuple[str, ...] = shape.read(reading, cursor)
             return patterns
-        return (Text(self.what).read(reading, cursor),)
+        return (one.read(reading, cursor),)
 
     def schema(self) -> dict[str, Any]:
         """Return the shape as JSON Schema."""
-        text = Text(self.what).schema()
-        return {"anyOf": [text, ListOf(Text(self.what), minimum=1, unique=True).schema()]}
+        one = OnePattern(self.what)
+        return {"anyOf": [one.schema(), ListOf(one, minimum=1, unique=True).schema()]}
 
 
 def _check_condition(reading: Reading, cursor: Cursor, values: dict[str, Any]) -> None:
@@ -48,6 +73,22 @@ def _check_condition(reading: Reading, cursor: Cursor, values: dict[str, Any]) -
         reading.note(cursor, message, f"what {operator} compares with")
     elif operator in LIST_OPERATORS and not isinstance(values.get("value", []), list):
         reading.note(present["value"], f"{operator} takes a list")
+    elif operator in ORDER_OPERATORS and not _has_order(values.get("value", 0)):
+        reading.note(present["value"], f"{operator} takes a number or a text")
+    elif operator is Operator.MATCHES and "value" in values:
+        _check_pattern(reading, present["value"], values["value"])
+
+
+def _has_order(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, str) or (is_number and not math.isnan(value))
+
+
+def _check_pattern(reading: Reading, cursor: Cursor, value: Any) -> None:
+    try:
+        parse_pattern(value)
+    except (Invalid, TypeError) as error:
+        reading.note(cursor, f"{reading.name(cursor)}: {error}")
 
 
 CONDITION = Table(
@@ -69,12 +110,48 @@ POLICY_FIELDS = {
 }
 
 
+# --- as whom an entry acts -----------------------------------------------------------------------
+
+_NAME = Text("the name of an identity")
+ACTOR = Table(
+    {
+        "id": Field(_NAME, "its name; the entry's own id by default", "actor"),
+        "meta": Field(DataMap(), "free data, for conditions"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """An identity: its name, or `{id, meta}`."""
+
+    @property
+    def fields(self) -> Any:
+        """The keys of the long form."""
+        return ACTOR.fields
+
+    def read(self, reading: Reading, cursor: Cursor) -> dict[str, Any]:
+        """Return what is said of it, by name in `Security`."""
+        if isinstance(cursor.node, nodes.Mapping):
+            said: dict[str, Any] = ACTOR.read(reading, cursor)
+            return said
+        return {"actor": _NAME.read(reading, cursor)}
+
+    def schema(self) -> dict[str, Any]:
+        """Return the shape as JSON Schema."""
+        return {"anyOf": [_NAME.schema(), ACTOR.schema()]}
+
+
+def _security(actor: dict[str, Any] | None = None, **values: Any) -> Security:
+    return Security(**(actor or {}), **values)
+
+
 SECURITY = Table(
     {
-        "actor": Field(Text("the name of an identity"), "its identity; its own id by default"),
-        "meta": Field(DataMap(), "free data of the identity"),
+        "actor": Field(Actor(), "its identity: a name, or {id, meta}; its own id by default"),
         "policies": Field(ListOf(Link(Role.POLICY), unique=True), "policies that say what it may"),
         "groups": Field(ListOf(Text("the name of a group"), unique=True), "groups of policies"),
+        "strict": Field(Flag(), "what none of them allows is denied", "is_strict"),
     },
-    build=Security,
+    build=_security,
 )
