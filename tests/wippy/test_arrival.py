@@ -109,3 +109,16 @@ def test_an_error_of_the_waiter_stays_in_its_task() -> None:
 
 async def _wait(arrival: Arrival) -> None:
     await arrival
+
+
+def test_a_waiter_is_cancelled_while_its_loop_does_not_run() -> None:
+    """As `asyncio.run` does with what is left at the end."""
+    loop = asyncio.new_event_loop()
+    try:
+        task = loop.create_task(wait_for_delivery(Box()))
+        loop.run_until_complete(asyncio.sleep(0))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            loop.run_until_complete(task)
+    finally:
+        loop.close()

@@ -21,12 +21,20 @@ _running_loop = asyncio.get_running_loop
 class Arrival:
     """One wait of one task. Await it once."""
 
-    __slots__ = ("_asyncio_future_blocking", "_callback", "_context", "_is_cancelled", "_is_done")
+    __slots__ = (
+        "_asyncio_future_blocking",
+        "_callback",
+        "_context",
+        "_is_cancelled",
+        "_is_done",
+        "_loop",
+    )
 
     def __init__(self) -> None:
         self._asyncio_future_blocking = False
         self._callback: Callable[[Arrival], object] | None = None
         self._context: Context | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._is_done = False
         self._is_cancelled = False
 
@@ -56,6 +64,7 @@ class Arrival:
     ) -> None:
         """Take what goes on with the task."""
         self._callback, self._context = callback, context
+        self._loop = _running_loop()
 
     def remove_done_callback(self, callback: Callable[[Arrival], object]) -> int:
         """Forget it."""
@@ -69,8 +78,9 @@ class Arrival:
         if self._is_done:
             return False
         self._is_done = self._is_cancelled = True
-        if self._callback is not None:
-            _running_loop().call_soon(self._callback, self, context=self._context)
+        if self._callback is not None and self._loop is not None:
+            # Not the running one: who ends a loop cancels what is left while it does not run.
+            self._loop.call_soon(self._callback, self, context=self._context)
         return True
 
     def cancelled(self) -> bool:
