@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 import zmq
 
-from wippy.core import framing, wire
+from wippy.core import framing, ids, wire
+from wippy.core.directory import name_key
 from wippy.core.ids import Pid
 from wippy.core.mailbox import Box, Delivery
 from wippy.core.messages import (
@@ -393,6 +394,13 @@ class Plane:
     def _spawn(self, peer: Peer, item: wire.Item) -> None:
         assert isinstance(item, wire.SpawnActor)
         self.watch(peer)
+        try:
+            ids.split_id(item.process)
+            if item.name:
+                name_key(item.name)
+        except Invalid:
+            self.dead_letters["malformed"] += 1  # who spawns has checked both
+            return
         if self.on_spawn is None or item.actor in self.actors:
             self.dead_letters["no host"] += 1
             peer.say(wire.Ended(item.parent, item.actor, wire.CHILD, NoProcess()))
