@@ -14,7 +14,7 @@ keeper, which judges, commits, and answers when the change is on the disk.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -209,9 +209,12 @@ class Changes:
         data: Mapping[str, Any] | None = None,
         kind: str | None = None,
         meta: Mapping[str, Any] | None = None,
+        expected_version: int | None = None,
     ) -> Changes:
         """Replace data, meta or kind of an entry; what is None stays. With `apply`, `NotFound` if
-        there is no such entry. Raises as `create`."""
+        there is no such entry, and `Conflict` if another version has written it than
+        `expected_version` (`entry.version` of the entry that the change was made from): changes
+        of other entries are no conflict. Raises as `create`."""
         given = {"data": data, "kind": kind, "meta": meta}
         doc = EntryDoc(
             id=entry_id,
@@ -219,12 +222,14 @@ class Changes:
             data=_copy(data),
             meta=_copy(meta),
         )
-        return self._add("update", doc, tuple(name for name, it in given.items() if it is None))
+        keeps = tuple(name for name, it in given.items() if it is None)
+        return self._add("update", doc, keeps, expected_version)
 
-    def delete(self, entry_id: str) -> Changes:
-        """Remove an entry; with `apply`, `NotFound` if there is none, and `Invalid`, with who needs
-        it, while others do."""
-        self._changes.append(EntryChange("delete", entry_id))
+    def delete(self, entry_id: str, *, expected_version: int | None = None) -> Changes:
+        """Remove an entry; with `apply`, `NotFound` if there is none, `Invalid`, with who needs
+        it, while others do, and `Conflict` as of `update`."""
+        change = EntryChange("delete", entry_id, expected_version=expected_version)
+        self._changes.append(change)
         return self
 
     async def apply(
@@ -243,7 +248,8 @@ class Changes:
             timeout_s: How long to wait for the keeper, seconds.
 
         Raises:
-            Conflict: The registry is not at `expected_version`; shows both sides.
+            Conflict: The registry is not at `expected_version`, or an entry not at its own; shows
+                both sides.
             AlreadyExists, NotFound: As said at `create`, `update` and `delete`.
             Invalid: An entry would be wrong in itself or with others; all that is wrong is said.
             Unavailable: No room on the disk.
@@ -257,9 +263,15 @@ class Changes:
         )
         return (await keeper_link.link().ask(request, timeout_s)).version
 
-    def _add(self, op: Any, doc: EntryDoc, keeps: tuple[str, ...] = ()) -> Changes:
+    def _add(
+        self,
+        op: Literal["create", "update"],
+        doc: EntryDoc,
+        keeps: tuple[str, ...] = (),
+        expected_version: int | None = None,
+    ) -> Changes:
         entries.check(doc)
-        self._changes.append(EntryChange(op, doc.id, doc, keeps))
+        self._changes.append(EntryChange(op, doc.id, doc, keeps, expected_version))
         return self
 
     def __len__(self) -> int:

@@ -42,6 +42,8 @@ __all__ = [
     "BackedUp",
     "Backup",
     "Committed",
+    "ForgetVersions",
+    "Forgotten",
     "FromKeeper",
     "LoadRegistry",
     "Welcome",
@@ -90,7 +92,13 @@ class Backup(msgspec.Struct, frozen=True, tag="backup"):
     path: str
 
 
-Asked = AppendHistory | LoadRegistry | ApplyChanges | ApplyVersion | Backup
+class ForgetVersions(msgspec.Struct, frozen=True, tag="forget_versions"):
+    """Forget all versions of the registry but the last `keep` (at least 1). Answer: `Forgotten`."""
+
+    keep: int
+
+
+Asked = AppendHistory | LoadRegistry | ApplyChanges | ApplyVersion | ForgetVersions | Backup
 
 
 class Appended(msgspec.Struct, frozen=True, tag="appended"):
@@ -105,10 +113,17 @@ class BackedUp(msgspec.Struct, frozen=True, tag="backed_up"):
     size_bytes: int
 
 
-Answered = Appended | Committed | BackedUp | Failure
+class Forgotten(msgspec.Struct, frozen=True, tag="forgotten"):
+    """`count` versions were forgotten; `oldest` is the oldest that can be looked at (0: all)."""
+
+    count: int
+    oldest: int
 
 
-FromKeeper = Appended | Committed | BackedUp | Failure | Welcome
+Answered = Appended | Committed | Forgotten | BackedUp | Failure
+
+
+FromKeeper = Appended | Committed | Forgotten | BackedUp | Failure | Welcome
 
 to_keeper: FrameDecoder[Asked] = FrameDecoder(Asked, limit_bytes=MAX_KEEPER_FRAME_BYTES)
 from_keeper: FrameDecoder[FromKeeper] = FrameDecoder(FromKeeper)

@@ -30,6 +30,8 @@ from supervisor.core.keeping import (
     BackedUp,
     Backup,
     Committed,
+    ForgetVersions,
+    Forgotten,
     LoadRegistry,
     Welcome,
 )
@@ -192,6 +194,13 @@ class KeeperClient:
         answer = await self._ask(request, timeout_s)
         if not isinstance(answer, Committed):
             raise Internal(f"the keeper answered a change of the registry with {answer!r}")
+        return answer
+
+    async def forget_versions(self, keep: int, *, timeout_s: float = ANSWER_TIMEOUT_S) -> Forgotten:
+        """Forget all versions of the registry but the last `keep`; raises as `change_registry`."""
+        answer = await self._ask(ForgetVersions(keep), timeout_s)
+        if not isinstance(answer, Forgotten):
+            raise Internal(f"the keeper answered a request to forget with {answer!r}")
         return answer
 
     async def backup(self, path: Path, *, timeout_s: float = 600.0) -> int:

@@ -222,6 +222,13 @@ def read_regular(path: str, *, limit_bytes: int) -> bytes:
         return file.read(limit_bytes)
 
 
+def folder_of(source: str) -> str:
+    """Return the folder of a configuration (absolute), which may be a folder or one file, and may
+    be gone; empty for none."""
+    is_file = source.endswith((".yaml", ".yml")) and not os.path.isdir(source)
+    return os.path.dirname(source) if is_file else source
+
+
 def find_module(name: str, folder: str) -> ModuleSpec | None:
     """Return where a module is, without importing it or its packages.
 

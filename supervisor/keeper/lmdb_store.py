@@ -14,6 +14,7 @@ from supervisor.core.keeping import (
     ApplyChanges,
     ApplyVersion,
     BackedUp,
+    ForgetVersions,
     LoadRegistry,
 )
 from supervisor.core.registry.retention import Retention
@@ -118,6 +119,8 @@ class LmdbStore:
                 return history.append(tx, request, limit=self._history_limit)
             case LoadRegistry() | ApplyChanges() | ApplyVersion() as request:
                 return self._registry.perform(tx, request, at_s=one.at_s)
+            case ForgetVersions() as request:
+                return self._registry.forget(tx, request)
             case _:
                 assert_never(one.request)
 

@@ -6,35 +6,36 @@ written; what is refused has written nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 
 import msgspec
 
-from supervisor.core.config.problems import did_you_mean
 from supervisor.core.keeping import (
     MAX_TEXT_LENGTH,
     ApplyChanges,
     ApplyVersion,
     Committed,
+    ForgetVersions,
+    Forgotten,
     LoadRegistry,
 )
 from supervisor.core.registry import merge as merging
-from supervisor.core.registry.changeset import Change, Changeset, compose, invert
+from supervisor.core.registry.changeset import Changeset, compose, diff
+from supervisor.core.registry.relocation import relocate
 from supervisor.core.registry.retention import FORGET_AT_ONCE, Retention, is_due
-from supervisor.core.registry.version import conflict, next_version
+from supervisor.core.registry.version import next_version
+from supervisor.io import sources
 from supervisor.io import state_layout as layout
 from supervisor.io.lmdb_env import META
 from supervisor.io.lmdb_tx import Tx
-from supervisor.keeper.catalog import Catalog, read_catalog, with_text
-from wippy.core import entry
-from wippy.core.entry import DATA_KIND, EntryChange, EntryDoc, decode_doc, encode_doc
+from supervisor.keeper.catalog import Catalog, read_catalog
+from supervisor.keeper.resolving import check_document, check_expected, resolve
+from wippy.core.entry import DATA_KIND, EntryDoc, decode_doc, encode_doc
 from wippy.core.registry import Version, decode_version
-from wippy.errors import AlreadyExists, Conflict, Invalid, NotFound
+from wippy.errors import Invalid
 
 SHOWN = 100
 """Entries that an answer names; the version itself has all."""
-
-KEEPABLE = frozenset({"kind", "meta", "data"})
 
 Request = LoadRegistry | ApplyChanges | ApplyVersion
 
@@ -60,28 +61,49 @@ class Registry:
             Invalid: An entry that is wrong in itself or with others, a text that is too long.
         """
         _check_texts(request)
-        match request:
-            case LoadRegistry():
-                return self._load(tx, request, at_s=at_s)
-            case ApplyChanges():
-                changeset = Changeset(tuple(_resolved(tx, request.changes)))
-            case ApplyVersion():
-                layout.check_version(tx, request.version)
-                changeset = invert(compose(layout.changes_since(tx, request.version)))
-        _check_expected(tx, request, changeset)
+        if isinstance(request, LoadRegistry):
+            return self._load(tx, request, at_s=at_s)
+        changeset = resolve(tx, request)
+        check_expected(tx, request.expected_version, changeset)
         return self._commit(tx, request, changeset, at_s=at_s, is_checked=False)
+
+    def plan(self, tx: Tx, request: ApplyChanges | ApplyVersion) -> Changeset:
+        """Return what a request would change, judged as it would be; writes nothing, so `tx` may
+        be a reader's. Raises as `perform`."""
+        _check_texts(request)
+        changeset = resolve(tx, request)
+        check_expected(tx, request.expected_version, changeset)
+        if changeset:
+            self._judged(tx, changeset, folder=_folder(tx))
+        return changeset
+
+    def forget(self, tx: Tx, request: ForgetVersions) -> Forgotten:
+        """Forget all versions but the last ones, whatever their age.
+
+        Raises:
+            Invalid: None would be kept.
+        """
+        if request.keep < 1:
+            raise Invalid("at least the last version is kept")
+        count = 0
+        while tx.count(layout.REGISTRY_VERSIONS) > request.keep:
+            _forget_oldest(tx)
+            count += 1
+        return Forgotten(count, layout.oldest_version(tx))
 
     def _load(self, tx: Tx, request: LoadRegistry, *, at_s: float) -> Committed:
         for doc in request.docs:
-            _check(doc)
+            check_document(doc)
         files = {doc.id: encode_doc(doc) for doc in request.docs}
-        base = layout.read_files(tx)
-        merged = merging.merge(layout.read_entries(tx), base, files)
-        _check_expected(tx, request, merged.changeset)
+        head, base = layout.read_entries(tx), layout.read_files(tx)
+        old, new = _folder(tx), sources.folder_of(request.origin)
+        is_moved = bool(old and new)
+        here = relocate(head, old, new) if is_moved else head
+        merged = merging.merge(here, relocate(base, old, new) if is_moved else base, files)
+        changeset = compose((diff(head, here), merged.changeset))
+        check_expected(tx, request.expected_version, changeset)
         comment = merging.with_overridden(request.comment, merged.overridden)
-        done = self._commit(
-            tx, request, merged.changeset, at_s=at_s, comment=comment, is_checked=True
-        )
+        done = self._commit(tx, request, changeset, at_s=at_s, comment=comment, is_checked=True)
         tx.put(META, layout.SOURCE_KEY, request.origin.encode())
         _note_files(tx, base, files)
         _note_places(tx, request)
@@ -108,15 +130,19 @@ class Registry:
             comment=comment or request.comment,
             origin=getattr(request, "origin", ""),
         )
-        folder = None if is_checked else layout.read_source(tx)
-        catalog = self._catalog_at(tx, current)
-        docs = [decode_doc(change.new) for change in changeset if change.new is not None]
-        deleted = [change.id for change in changeset if change.new is None]
         # Of no use if the transaction is not committed: its version then tells (`_catalog_at`).
-        self._catalog = catalog.with_changes(version.number, docs, deleted, folder=folder)
+        self._catalog = self._judged(tx, changeset, folder=None if is_checked else _folder(tx))
         _write(tx, version, changeset)
         self._forget(tx, at_s)
         return Committed(version.number, len(changeset))
+
+    def _judged(self, tx: Tx, changeset: Changeset, *, folder: str | None) -> Catalog:
+        """Return the catalog that a changeset makes; `Invalid` says what is wrong with it."""
+        current = layout.current_version(tx)
+        docs = [decode_doc(change.new) for change in changeset if change.new is not None]
+        deleted = [change.id for change in changeset if change.new is None]
+        catalog = self._catalog_at(tx, current)
+        return catalog.with_changes(current + 1, docs, deleted, folder=folder)
 
     def _catalog_at(self, tx: Tx, version: int) -> Catalog:
         """Return the catalog of the registry as it is in this transaction."""
@@ -134,9 +160,7 @@ class Registry:
             count = tx.count(layout.REGISTRY_VERSIONS)
             if not is_due(self._retention, count, decode_version(row).at_s, now_s):
                 return
-            for key, _ in list(tx.scan(layout.REGISTRY_CHANGES, first)):
-                tx.delete(layout.REGISTRY_CHANGES, key)
-            tx.delete(layout.REGISTRY_VERSIONS, first)
+            _forget_oldest(tx)
 
 
 # --- before --------------------------------------------------------------------------------------
@@ -148,71 +172,9 @@ def _check_texts(request: Request) -> None:
             raise Invalid(f"the {name} of a version has at most {MAX_TEXT_LENGTH} characters")
 
 
-def _check(doc: EntryDoc) -> None:
-    try:
-        entry.check(doc)
-    except TypeError as error:
-        raise Invalid(f"registry: {doc.id}, {error}") from error
-    if doc.id.startswith(("wippy:", "wippy.")):
-        raise Invalid(f"{doc.id}: the namespace 'wippy' is the runtime's own")
-
-
-def _resolved(tx: Tx, changes: Sequence[EntryChange]) -> Iterator[Change]:
-    """Yield what the changes make of the entries as they are, in the order of the ids."""
-    ids = [change.id for change in changes]
-    twice = {id_ for id_ in ids if ids.count(id_) > 1} if len(set(ids)) != len(ids) else set()
-    if twice:
-        raise Invalid(f"{min(twice)} is changed twice in one changeset")
-    for change in sorted(changes, key=lambda each: each.id):
-        row = layout.read_entry(tx, change.id)
-        old = None if row is None else bytes(row.doc)
-        new = _new(tx, change, old)
-        if old != new:
-            yield Change(change.id, old, new)
-
-
-def _new(tx: Tx, change: EntryChange, old: bytes | None) -> bytes | None:
-    if change.op == "create" and old is not None:
-        raise AlreadyExists(f"{change.id} is there already; update it")
-    if change.op != "create" and old is None:
-        near = did_you_mean(change.id, _near(tx, change.id))
-        raise NotFound(
-            f"there is no entry {change.id} to {change.op}{f' ({near})' if near else ''}"
-        )
-    if change.op == "delete":
-        return None
-    if change.doc is None or change.doc.id != change.id:
-        raise Invalid(f"the change of {change.id} has no document of it")
-    before = None if old is None else decode_doc(old)
-    doc = change.doc if before is None else _with_kept(change, change.doc, before)
-    _check(doc)
-    doc = with_text(doc, before)
-    _check(doc)
-    return encode_doc(doc)
-
-
-def _with_kept(change: EntryChange, doc: EntryDoc, before: EntryDoc) -> EntryDoc:
-    kept = {name: getattr(before, name) for name in change.keeps if name in KEEPABLE}
-    return msgspec.structs.replace(doc, **kept)
-
-
-def _near(tx: Tx, entry_id: str) -> Iterable[str]:
-    """Return some ids of the same namespace."""
-    prefix = entry_id.partition(":")[0].encode() + b":"
-    rows = zip(range(1000), tx.scan(layout.REGISTRY, prefix), strict=False)
-    return [key.decode() for _, (key, _) in rows]
-
-
-def _check_expected(tx: Tx, request: Request, mine: Changeset) -> None:
-    current, expected = layout.current_version(tx), request.expected_version
-    if expected is None or expected == current:
-        return
-    theirs = None
-    if layout.oldest_version(tx) <= expected < current:
-        theirs = compose(layout.changes_since(tx, expected))
-    last = layout.read_version(tx, current)
-    error: Conflict = conflict(expected, current, last=last, mine=mine, theirs=theirs)
-    raise error
+def _folder(tx: Tx) -> str:
+    """Return the folder of the configuration that was loaded last; empty where there was none."""
+    return sources.folder_of(layout.read_source(tx))
 
 
 def _structural(tx: Tx) -> Iterator[EntryDoc]:
@@ -243,6 +205,15 @@ def _write(tx: Tx, version: Version, changeset: Changeset) -> None:
             tx.put(layout.REGISTRY_BY_KIND, _kind_key(change.new, key))
             stored = layout.StoredEntry(number, version.origin, msgspec.Raw(change.new))
             tx.put(layout.REGISTRY, key, layout.encode_row(stored))
+
+
+def _forget_oldest(tx: Tx) -> None:
+    first = tx.first_key(layout.REGISTRY_VERSIONS)
+    if first is None:
+        return
+    for key, _ in list(tx.scan(layout.REGISTRY_CHANGES, first)):
+        tx.delete(layout.REGISTRY_CHANGES, key)
+    tx.delete(layout.REGISTRY_VERSIONS, first)
 
 
 def _kind_key(doc: bytes, entry_id: bytes) -> bytes:

@@ -13,10 +13,11 @@ from supervisor.core.keeping import (
     ApplyChanges,
     ApplyVersion,
     BackedUp,
+    ForgetVersions,
     LoadRegistry,
 )
 
-Stored = AppendHistory | LoadRegistry | ApplyChanges | ApplyVersion
+Stored = AppendHistory | LoadRegistry | ApplyChanges | ApplyVersion | ForgetVersions
 """Requests that change the store."""
 
 

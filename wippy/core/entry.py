@@ -80,12 +80,16 @@ class EntryChange(msgspec.Struct, frozen=True, omit_defaults=True):
     `update` replaces the whole document, but for the fields that it `keeps` (`kind`, `meta`,
     `data`); the text of a source file that it names is kept from the one before where it names the
     same file.
+
+    `expected_version` is the version that must have written the entry that is updated or deleted;
+    another is a `Conflict`. None takes any.
     """
 
     op: Literal["create", "update", "delete"]
     id: str
     doc: EntryDoc | None = None
     keeps: tuple[str, ...] = ()
+    expected_version: int | None = None
 
 
 encode_doc = msgspec.msgpack.Encoder().encode

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from supervisor.core.registry.changeset import MAX_SHOWN, Changeset, Op, preview
+from supervisor.core.registry.changeset import MAX_SHOWN, Change, Changeset, Op, preview
 from wippy.core.registry import Version as Version
 from wippy.errors import Conflict
 
@@ -40,6 +40,23 @@ def conflict(
     parts.extend(_both_sides(mine, theirs))
     parts.append("read the registry again and repeat the change")
     return Conflict("; ".join(parts))
+
+
+def entry_conflict(expected: int, written: int, *, by: Version | None, mine: Change) -> Conflict:
+    """Return the error for a change of an entry that another version has written than expected.
+
+    Args:
+        expected: Version that the change expects to have written the entry.
+        written: Version that has.
+        by: What is known of `written`.
+        mine: What the change would have changed.
+    """
+    author = f" by {by.author}" if by is not None and by.author else ""
+    return Conflict(
+        f"{mine.id} was written by version {written}{author}, the change was made for "
+        f"{expected}; it is {preview(mine.old)} now, here {mine.op} to {preview(mine.new)}; "
+        "read the entry again and repeat the change"
+    )
 
 
 def _both_sides(mine: Changeset, theirs: Changeset | None) -> list[str]:
