@@ -1,4 +1,4 @@
-"""Whatever is written into the socket of a process: nobody notices but its count of dead letters."""
+"""Whatever is written into the socket of a process: nobody notices but its dead letters."""
 
 from __future__ import annotations
 
