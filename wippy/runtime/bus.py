@@ -9,7 +9,6 @@ sent gets no more until it does, and is told then how much it has not seen.
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,6 +20,7 @@ from wippy.core.observing import MAX_PATTERNS, Lost, Routes, Unseen, Window, is_
 from wippy.core.outgoing import cost_of
 from wippy.core.pattern import Pattern
 from wippy.errors import Invalid, Unavailable
+from wippy.runtime.clock import current_clock
 from wippy.runtime.local import LocalActor
 from wippy.runtime.peer import Account, Peer
 from wippy.runtime.waiting import Waiting
@@ -143,7 +143,8 @@ class Bus:
             wanting.append(plane.own)
         if not wanting:
             return
-        item = wire.Publish(topic, local.number, time.time(), data, cost_of(data))
+        at_s = current_clock.get().now().timestamp()
+        item = wire.Publish(topic, local.number, at_s, data, cost_of(data))
         for peer in wanting:
             if not peer.is_gone:
                 self._send(peer, item)

@@ -3,7 +3,8 @@
 What an OS process is in a node is a plane with a worker here. What they have in common with a node
 is everything above the sockets: frames are encoded, carried, decoded and validated, mailboxes are
 bounded, ends are told in the same order by the same code. What the root does (names, who is alive,
-starting processes, code of entries) is answered here, one turn of the loop later, as from afar.
+starting processes, code of entries, groups) is answered here, one turn of the loop later, as from
+afar.
 """
 
 from __future__ import annotations
@@ -11,31 +12,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextvars import Context
-from types import SimpleNamespace
-from typing import Any, cast
-
-import zmq
+from typing import Any
 
 from wippy.core import framing, messages, payload, wire
-from wippy.core.codec import encode
 from wippy.core.directory import HostAddress, name_key
 from wippy.core.ids import Pid, worker_slot
-from wippy.core.messages import FromProcess, Gone, ToProcess, WorkerJob
+from wippy.core.messages import Gone, ToProcess
 from wippy.core.reasons import ExitReason, Killed, Lost, StartFailed
 from wippy.core.wire import Frame
 from wippy.errors import Failure, NotFound
-from wippy.runtime.context import EventChannel
-from wippy.runtime.control import Control, Handler
-from wippy.runtime.directory import Directory
-from wippy.runtime.local import LocalActor
-from wippy.runtime.peer import Peer, Transport
-from wippy.runtime.plane import BARRIER, Plane
-from wippy.runtime.sockets import PullSocket
-from wippy.runtime.worker import Worker
+from wippy.runtime.memory_groups import FRAMES, MemoryGroups, MemoryObservers
+from wippy.runtime.memory_process import GENERATION, MemoryProcess
 
 ROOT = "wippy:root"
 """Slot of who watches every actor, to know how it ended."""
-GENERATION = 1
 FUNCTION_HOST = "test:functions"
 """The pool that runs all functions."""
 
@@ -58,6 +48,8 @@ class MemoryNode:
         codes: The code of entries.
         functions: Which of them are functions.
         processes: By slot.
+        groups: The process groups.
+        observers: The observation bus.
     """
 
     def __init__(
@@ -75,8 +67,10 @@ class MemoryNode:
         self.codes: dict[str, messages.CodeRef] = {}
         self.functions: set[str] = set()
         self.processes: dict[str, MemoryProcess] = {}
+        self.groups = MemoryGroups(self._tell)
+        self.observers = MemoryObservers(self._tell, GENERATION)
         self._names: dict[str, Pid] = {}
-        self._hosts: set[str] = set()
+        self._known: set[str] = set()
         self._watches: dict[str, list[MemoryProcess]] = {}
         self._references = 0
         self._on_frame = on_frame
@@ -135,15 +129,27 @@ class MemoryNode:
                     self._process_ended(frame.slot, item.reason)
 
     def _actor_ended(self, pid: Pid) -> None:
+        self.groups.actor_gone(pid)
         self.services = {id: held for id, held in self.services.items() if held != pid}
         self._names = {name: held for name, held in self._names.items() if held != pid}
 
     def _process_ended(self, slot: str, reason: ExitReason) -> None:
         self.processes.pop(slot)
+        self.groups.process_gone(slot)
+        self.observers.process_gone(slot)
         for watcher in self._watches.pop(slot, []):
             watcher.control.tell(Gone(slot, GENERATION, reason))
 
     # --- what the directory says ------------------------------------------------------------------
+
+    def serve(self, entry_id: str, pid: Pid) -> None:
+        """Say who is a service from now on."""
+        self.services[entry_id] = pid
+        self._known.add(entry_id)
+
+    def is_known(self, entry_id: str) -> bool:
+        """See `Directory`."""
+        return entry_id in self._known
 
     def service(self, entry_id: str) -> Pid | None:
         """See `Directory`."""
@@ -188,8 +194,17 @@ class MemoryNode:
             case messages.WantWorker(host):
                 self.host(host)
                 process.control.tell(messages.HostReady(host))
+            case messages.Observe() as frame:
+                self.observers.observe(process.slot, frame)
+            case frame if isinstance(frame, FRAMES):
+                self.groups.take(process.slot, frame)
             case _:
                 return  # signs of life: nobody is killed here for want of them
+
+    def _tell(self, slot: str, message: ToProcess) -> None:
+        process = self.processes.get(slot)
+        if process is not None:
+            process.control.tell(message)
 
     def _watch(self, process: MemoryProcess, slot: str, generation: int) -> None:
         if generation == GENERATION and (slot in self.processes or slot == ROOT):
@@ -241,141 +256,3 @@ class MemoryNode:
         known = ", ".join(sorted(self.codes)) or "nothing"
         error = f"the test has defined no entry {process!r} (but {known}): world.define(id, code)"
         return messages.Code(process, error=error)
-
-
-class MemoryProcess:
-    """What would be an OS process.
-
-    Attributes:
-        slot: Its place.
-        plane: Its messages.
-        control: Its way to the root.
-        is_dedicated: It ends with its only actor.
-    """
-
-    def __init__(self, node: MemoryNode, slot: str) -> None:
-        self.slot = slot
-        self.control = MemoryControl(node, self)
-        self.is_dedicated = False
-        self._node = node
-        self._pull = _Pull()
-        self._worker: Worker | None = None
-        self._life: asyncio.Task[int] | None = None
-        self.plane = _MemoryPlane(node, self, self._pull)
-
-    def add_actor(self, number: int) -> LocalActor:
-        """Add an actor that is no function: the test plays it."""
-        local = LocalActor(
-            number, str(Pid(self._node.name, self.slot, GENERATION, number)), EventChannel()
-        )
-        self.plane.add(local)
-        return local
-
-    def host_actors(self) -> None:
-        """Be a worker from now on."""
-        if self._worker is not None:
-            return
-        job = WorkerJob(
-            node=self._node.name,
-            slot=self.slot,
-            generation=GENERATION,
-            title=self.slot,
-            heartbeat_s=0.0,
-            host=self.slot,
-            number=1,
-        )
-        self._worker = Worker(job, cast("Control", self.control), self.plane)
-        self._life = self._node.loop.create_task(
-            self._worker.run(), context=self._node.context.copy()
-        )
-
-    def start(self, parent: Peer, order: wire.SpawnActor) -> None:
-        """Start an actor, as a frame would."""
-        assert self.plane.on_spawn is not None
-        self.plane.watch(parent)
-        self.plane.on_spawn(parent, order)
-
-    def take(self, data: bytes) -> None:
-        """Take a frame from another process."""
-        self.plane.take(data)
-        self._pull.after()
-
-
-class MemoryControl:
-    """The control socket without a socket: frames to and from the root that `MemoryNode` plays."""
-
-    def __init__(self, node: MemoryNode, process: MemoryProcess) -> None:
-        self._node = node
-        self._process = process
-        self._handler: Handler | None = None
-
-    def send(self, message: FromProcess) -> None:
-        """Send a frame to the root."""
-        self._node.later(self._node.take, self._process, encode(message))
-
-    def tell(self, message: ToProcess) -> None:
-        """Send a frame to the process."""
-        self._node.later(self._take, messages.to_process.decode(encode(message)))
-
-    def set_handler(self, handler: Handler) -> None:
-        """See `Control`; what came before was for the plane, which has it."""
-        self._handler = handler
-
-    def _take(self, message: ToProcess) -> None:
-        if self._handler is not None:
-            self._handler(message)
-        else:
-            self._process.plane.told(message)
-
-
-class _MemoryPlane(Plane):
-    """A plane whose connections are method calls."""
-
-    def __init__(self, node: MemoryNode, process: MemoryProcess, pull: _Pull) -> None:
-        self._memory = node
-        names = SimpleNamespace(service=node.service, name=node.holder, host=node.host)
-        super().__init__(
-            node.loop,
-            process.control,
-            # Never used: the two methods below are all that touches it.
-            cast("zmq.Context[zmq.Socket[bytes]]", None),
-            cast("PullSocket", pull),
-            pid=Pid(node.name, process.slot, GENERATION),
-            message_dir="",
-            directory=cast("Directory", names),
-        )
-
-    def _connect(self, peer: Peer) -> Transport:
-        self.watch(peer)
-        return _Way(self._memory, peer.slot)
-
-    def _barrier(self) -> None:
-        # Nothing is ever on its way here but calls of the loop, which keep their order.
-        self.loop.call_soon(self.take, BARRIER)
-
-
-class _Way:
-    """The connection to one process; a `Transport`."""
-
-    def __init__(self, node: MemoryNode, slot: str) -> None:
-        self._node = node
-        self._slot = slot
-
-    def send(self, frame: bytes) -> None:
-        self._node.carry(self._slot, frame)
-
-    def close(self, *, linger_ms: int) -> None:
-        """Nothing is open."""
-
-
-class _Pull:
-    """In place of the PULL socket."""
-
-    def __init__(self) -> None:
-        self.after: Callable[[], None] = lambda: None
-
-    def start(self, _loop: object, _take: object, after: Callable[[], None]) -> None:
-        self.after = after
-
-    def close(self) -> None:
-        """Nothing is open."""

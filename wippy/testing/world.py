@@ -1,26 +1,4 @@
-"""Actors in a test, without a supervisor: their messages, their ends, and time that the test moves.
-
-from wippy import process
-from wippy.testing import World
-
-def test_a_doubler_doubles():
-    async def main(world):
-        doubler = world.spawn(double)
-        assert await process.call(doubler, "double", 21) == 42
-
-    World.run(main)
-
-The actors run in one event loop, on the runtime that they have in a node: the same mailboxes,
-calls, monitors, links and names, and every message is encoded and checked. What is not there is
-what the operating system does: no process is started or killed, and an actor that blocks the loop
-blocks the test. The test itself is an actor (`process.pid()` is its pid), and it can play others
-(`world.probe("app:db")`).
-
-Time stands still: `time.sleep`, `asyncio.sleep`, time-outs and back-offs end when the test says
-`await world.advance("5s")`, and at once then. A test that waits for what can never come fails with
-`Stuck` instead of hanging. With pytest and the plugin of this package, an `async def` test that has
-the fixture `world` runs in one.
-"""
+"""The world of a test: its actors, what they do, and the time that passes there."""
 
 from __future__ import annotations
 
@@ -29,26 +7,24 @@ import datetime
 import linecache
 import sys
 from collections.abc import Callable, Coroutine, Mapping
-from contextvars import Context, copy_context
-from dataclasses import dataclass
+from contextvars import copy_context
 from types import ModuleType
 from typing import Any, Self, TypeVar
 
 from wippy import process
-from wippy.core import wire
 from wippy.core.durations import Duration, seconds
 from wippy.core.ids import Pid, split_id
-from wippy.core.mailbox import Message
 from wippy.core.messages import CodeRef
 from wippy.core.reasons import ExitReason
 from wippy.core.wire import Frame
 from wippy.errors import Invalid
 from wippy.runtime.clock import current_clock
-from wippy.runtime.context import ActorContext, Event, current_actor
-from wippy.runtime.memory_node import GENERATION, MemoryNode
+from wippy.runtime.context import current_actor
+from wippy.runtime.memory_node import MemoryNode
+from wippy.runtime.memory_process import GENERATION
 from wippy.runtime.virtual_time import VirtualClock, VirtualLoop
-
-__all__ = ["BEGAN", "Exit", "Probe", "Sent", "Stuck", "World"]
+from wippy.testing.captured import Exit, Sent, messages_of
+from wippy.testing.probe import Probe
 
 T = TypeVar("T")
 
@@ -65,93 +41,6 @@ CLOSE_TURNS = 100
 
 class Stuck(AssertionError):
     """The test waits for what can never come: nothing is left to be done, and time stands still."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A message that somebody sent.
-
-    Attributes:
-        sender: Pid.
-        target: Pid: where it went, whatever the sender called it.
-        topic: What it is about.
-        payload: Data, as it arrives.
-        is_call: Whether a reply is waited for.
-    """
-
-    sender: str
-    target: str
-    topic: str
-    payload: Any
-    is_call: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """How an actor ended.
-
-    Attributes:
-        reason: Why (`wippy.core.reasons`).
-        value: What it returned, if that is data.
-        problem: Why it is none, otherwise.
-    """
-
-    reason: ExitReason
-    value: Any = None
-    problem: str = ""
-
-
-class Probe:
-    """An actor that the test plays: it gets messages and events, and says what the test says.
-
-    It traps links: the end of an actor that it is linked to is an event.
-
-    Attributes:
-        pid: Its pid.
-        context: What makes code its own (`wippy.runtime.context.current_actor`).
-    """
-
-    def __init__(self, node: MemoryNode, slot: str, service: str) -> None:
-        home = node.process(slot)
-        local = home.add_actor(0)
-        local.traps_links = True
-        self.pid = local.pid
-        self.context = ActorContext(
-            pid=Pid.parse(local.pid),
-            service=service,
-            process=service,
-            events=local.events,
-            reads_events=True,
-        )
-        self.context.join(home.plane, local)
-
-    async def receive(self) -> Message:
-        """Wait for its next message."""
-        return await self._as_it(process.inbox).receive()
-
-    async def event(self) -> Event:
-        """Wait for its next event: of a monitor, of a link."""
-        return await self._as_it(process.events).receive()
-
-    def send(self, target: str, topic: str, payload: Any = None) -> None:
-        """See `process.send`."""
-        self._as_it(process.send, target, topic, payload)
-
-    def reply(self, message: Message, payload: Any = None) -> None:
-        """See `process.reply`."""
-        self._as_it(process.reply, message, payload)
-
-    def run(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run a coroutine as this actor, beside the test: `probe.run(process.call(...))`."""
-        return asyncio.get_running_loop().create_task(work, context=self._variables())
-
-    def _as_it(self, work: Callable[..., T], *args: Any) -> T:
-        return self._variables().run(work, *args)
-
-    def _variables(self) -> Context:
-        variables = copy_context()
-        variables.run(current_actor.set, self.context)
-        return variables
 
 
 class World:
@@ -281,6 +170,12 @@ class World:
         """Return what an actor was sent so far."""
         return [message for message in self.sent if message.target == pid]
 
+    def happen(self, kind: str, fact: Mapping[str, Any]) -> None:
+        """Publish what the runtime of a node would: `world.happen("exited", {"id": "app:db"})` is
+        an observation `wippy.exited` for those that subscribe to it."""
+        now = self._variables[current_clock].now()
+        self._node.observers.happened(kind, now.timestamp(), {"kind": kind, **fact})
+
     @property
     def dead_letters(self) -> dict[str, int]:
         """What could not be delivered, by reason, in all processes."""
@@ -349,20 +244,13 @@ class World:
 
     def _serve(self, service: str, pid: str) -> None:
         split_id(service)
-        self._node.services[service] = Pid.parse(pid)
+        self._node.serve(service, Pid.parse(pid))
 
     def _as_me(self, work: Callable[..., T], *args: Any) -> T:
         return self._variables.copy().run(work, *args)
 
     def _note_frame(self, frame: Frame, slot: str) -> None:
-        sender = f"{frame.node}/{frame.slot}.{frame.generation}/"
-        target = f"{frame.node}/{slot}.{GENERATION}/"
-        for item in frame.items:
-            if isinstance(item, wire.Run | wire.Call):
-                to = (f"{sender}{item.sender}", f"{target}{item.target}", item.topic)
-                is_call = isinstance(item, wire.Call)
-                payloads = [item.payload] if isinstance(item, wire.Call) else item.payloads
-                self.sent += [Sent(*to, payload, is_call) for payload in payloads]
+        self.sent += messages_of(frame, slot, GENERATION)
 
     def _note_end(self, pid: str, reason: ExitReason, value: Any, problem: str) -> None:
         exit = self.exits[pid] = Exit(reason, value, problem)
