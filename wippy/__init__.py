@@ -10,7 +10,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wippy import channel, errors, events, funcs, groups, log, process, registry, sync, time
+    from wippy import (
+        channel,
+        errors,
+        events,
+        funcs,
+        groups,
+        log,
+        process,
+        registry,
+        resource,
+        sync,
+        time,
+    )
     from wippy.errors import WippyError
 
 __all__ = [
@@ -23,6 +35,7 @@ __all__ = [
     "log",
     "process",
     "registry",
+    "resource",
     "sync",
     "time",
 ]
@@ -37,6 +50,7 @@ _MODULES = frozenset(
         "log",
         "process",
         "registry",
+        "resource",
         "sync",
         "time",
     }

@@ -30,7 +30,7 @@ from typing import Any, Generic, TypeVar
 from wippy import events as awaited_events
 from wippy import funcs as awaited_funcs
 from wippy import groups as awaited_groups
-from wippy import process, registry
+from wippy import process, registry, resource
 from wippy.core.channels import NOTHING, TIMEOUT, Closed
 from wippy.core.durations import Duration, seconds
 from wippy.core.groups import GroupEvent
@@ -49,6 +49,7 @@ __all__ = [
     "GroupMonitor",
     "Inbox",
     "Subscription",
+    "acquire",
     "apply",
     "apply_version",
     "call",
@@ -341,6 +342,38 @@ def monitor_group(group: str, *, timeout: Duration | None = None) -> GroupMonito
 def subscribe(pattern: str, *, size: int = DEFAULT_SIZE) -> Subscription:
     """Observe what is published; see `events.subscribe`. Does not block itself."""
     return Subscription(awaited_events.subscribe(pattern, size=size))
+
+
+@contextlib.contextmanager
+def acquire(wanted: str | resource.Resource, *, timeout: Duration | None = None) -> Iterator[Any]:
+    """Have a connection for the length of a `with`: `with sync.acquire("app.db:postgres") as db`.
+
+    The blocking twin of `resource.of(...).acquire()`: the driver's blocking connection. The end of
+    the block commits, or rolls back where an exception leaves it, in this thread.
+
+    Args:
+        wanted: Entry id, or what `resource.of` returned.
+        timeout: How long to wait for one; None as the entry says.
+
+    Raises:
+        NotFound, PermissionDenied, Timeout, Unavailable: As there.
+        Cancelled: The calling actor is to stop.
+        Invalid: As there, or called on the thread of an event loop.
+    """
+    refuse_to_block_loop("async with resource.of(...).acquire()")
+    entry_id = wanted if isinstance(wanted, str) else wanted.id
+    borrowing = resource.Borrowing(entry_id, None if timeout is None else seconds(timeout))
+    try:
+        connection = wait(borrowing.take())
+    except BaseException:
+        borrowing.give_back_unused()
+        raise
+    try:
+        yield connection
+    except BaseException:
+        borrowing.finish_failed()
+        raise
+    borrowing.finish()
 
 
 # --- time and channels ----------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Connections of a process: what opens them, and who has them."""
