@@ -50,6 +50,7 @@ class RunClient:
         self.messages = MessageClient(run_dir, node)
         self.pid = Pid(node, "", GENERATION)
         self._request = 0
+        self._root_pid = 0
         self._listener: socket.socket | None = None
         self._reply: Reply | None = None
 
@@ -70,6 +71,7 @@ class RunClient:
         self.pid = Pid(self.pid.node, f"{process}{SPAWNED_MARK}{unique}", GENERATION)
         path = self._run_dir / MESSAGE_FOLDER / f"{socket_name(self.pid.slot, GENERATION)}.t"
         self._listener = _listen(path)
+        self._root_pid = self._control.root_pid()
         self._request = self._control.post(
             Run(
                 process=process,
@@ -86,6 +88,7 @@ class RunClient:
 
         Raises:
             NotFound: The node is no longer there.
+            Unavailable: The root died, and the actor with it.
         """
         self._look()
         if self._reply is None:
@@ -98,6 +101,7 @@ class RunClient:
             self._look()
             if self._reply is None:
                 require_node(self._run_dir)
+                self._require_root()
         return self._reply is not None
 
     def wait_started(self) -> bool:
@@ -137,6 +141,17 @@ class RunClient:
         self._close_listener()
         self.messages.close()
         self._control.close()
+
+    def _require_root(self) -> None:
+        """Raise `Unavailable` if another root lives than the one that was asked: it knows nothing
+        of this, and what the old one ran has ended with it."""
+        now_pid = self._control.root_pid()
+        if self._root_pid and now_pid and now_pid != self._root_pid:
+            raise Unavailable(
+                f"the root (pid {self._root_pid}) died, and with it {self.pid}, which may have "
+                "done its work or not; there is a new root: run it again if that is safe"
+            )
+        self._root_pid = self._root_pid or now_pid
 
     def _look(self) -> None:
         for message in self._control.drain():

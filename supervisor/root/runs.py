@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Literal
 
 from supervisor.core.client_slot import CLIENT_GENERATION, parse_client_slot
 from supervisor.core.requests import EndRun, Ran, Reply, Run
+from supervisor.core.spec import SPAWNED_ID
+from supervisor.core.view import State
 from wippy.core.ids import Pid
 from wippy.core.messages import EndProcess, Gone, SpawnProcess
-from wippy.errors import Invalid, NotFound
+from wippy.errors import Invalid, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from supervisor.root.root import Root
@@ -33,8 +35,12 @@ class Runs:
         Raises:
             NotFound: There is no such entry.
             Invalid: Slot or parent is none.
+            Unavailable: The node is just starting.
         """
         self._root.spawns.code_of(order.process)
+        spawned = self._root.tree.child(SPAWNED_ID)
+        if spawned is None or spawned.state is not State.UP:
+            raise Unavailable("the node is just starting; try again in a moment")
         parent = Pid.parse(order.parent)
         is_client = parse_client_slot(parent.slot) and parent.generation == CLIENT_GENERATION
         if not is_client or parent.node != self._root.runtime.node:

@@ -149,6 +149,20 @@ def test_an_actor_that_is_killed_ends_its_command(shop: RealNode) -> None:
     assert "SIGTERM" in err
 
 
+def test_a_killed_root_ends_what_it_ran_and_the_command_says_so(shop: RealNode) -> None:
+    with running(shop, "t:waits") as command:
+        _, os_pid = first_line(command)
+        os.kill(shop.view().root_pid, signal.SIGKILL)
+        _, err = command.communicate(timeout=DEADLINE_S)
+    assert command.returncode == 1
+    assert "the root (pid " in err
+    assert "run it again" in err
+    wait_gone(shop, os_pid)
+    shop.wait_view(lambda view: view.root_starts == 2 and view.state == "running")
+    done = shop.cli("run", "t:add", "1", "2")
+    assert (done.returncode, done.stdout) == (0, "adding 1 2\n3\n"), done.stderr
+
+
 def test_a_node_that_stops_ends_what_runs_in_it(shop: RealNode) -> None:
     with running(shop, "t:waits") as command:
         first_line(command)

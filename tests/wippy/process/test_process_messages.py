@@ -74,6 +74,7 @@ def test_actor_spawned_in_a_pool_gets_what_is_sent_right_after_the_spawn(
         "    process.send(message.sender, 'is', message.payload * factor)\n"
         "    return 'bye'\n",
     )
+    world.define("app:double2", "async def main(x): return {'x': x}\n")
     world.start_actor(
         "app:parent",
         "async def main():\n"
@@ -85,6 +86,5 @@ def test_actor_spawned_in_a_pool_gets_what_is_sent_right_after_the_spawn(
         "    print(await process.exec('app:double2', 'app:pool', 1), flush=True)\n"
         "    await process.inbox().receive()\n",
     )
-    world.define("app:double2", "async def main(x): return {'x': x}\n")
     lines = world.wait_line("app:parent", "{'x': 1}")
     assert lines == ["42", f"exit {Normal()!r} bye True", "{'x': 1}"]
