@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wippy.core import codec
 from wippy.core.codec import FrameDecoder, encode
 from wippy.errors import Invalid
 
@@ -76,8 +75,8 @@ def test_unknown_fields_are_accepted_on_the_wire() -> None:
     assert decoder.decode(frame) == Ask(1)
 
 
-def test_a_frame_that_is_too_large_is_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codec, "MAX_FRAME_BYTES", 32)
+def test_a_frame_that_is_too_large_is_refused_unread() -> None:
+    decoder = FrameDecoder[Ask](Ask, limit_bytes=32)
     assert decoder.decode(encode(Ask(1, "x" * 5))) == Ask(1, "x" * 5)
     with pytest.raises(Invalid, match="at most 32 are accepted"):
         decoder.decode(encode(Ask(1, "x" * 40)))

@@ -12,7 +12,7 @@ import pytest
 
 from supervisor.core.config.problems import ConfigErrors
 from supervisor.core.spec import Code, ProcessEntry
-from supervisor.io import files, machine
+from supervisor.io import accounts, files
 from supervisor.io.files import load, load_runtime
 from wippy.errors import NotFound
 
@@ -179,7 +179,7 @@ def test_a_user_number_out_of_range_is_no_user(folder: Path) -> None:
     entry = "  - {name: a, kind: exec.service, command: x, user: 4294967295}\n"
     write(folder / "a.yaml", HEAD + entry)
     assert problems(folder)[0].endswith("there is no user '4294967295' on this machine")
-    assert machine.MAX_ID == 4294967294
+    assert accounts.MAX_ID == 4294967294
 
 
 def test_no_code_is_run(folder: Path) -> None:
