@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -163,6 +165,17 @@ def test_one_that_is_given_back_broken_is_closed() -> None:
     assert pool.give_back(1, 0.0, is_good=False) == [Close(1)]
 
 
+def test_one_that_broke_has_the_others_checked_before_they_are_handed_out() -> None:
+    pool = lending()
+    for ticket in (1, 2):
+        pool.ask(ticket, 0.0)
+        pool.opened(ticket, 0.0)
+    pool.give_back(1, 0.0, is_good=True)
+    assert pool.give_back(2, 0.0, is_good=False) == [Close(2)]
+    assert pool.ask(3, 0.0) == [Check(1)]
+    assert pool.checked(1, 0.1, is_alive=False) == [Close(1), Open(3)]
+
+
 def test_a_shared_one_serves_everybody_and_closes_with_its_last_user() -> None:
     pool = lending(SHARED)
     assert [pool.ask(ticket, 0.0) for ticket in (1, 2)] == [[Open(1)], []]
@@ -174,10 +187,9 @@ def test_a_shared_one_serves_everybody_and_closes_with_its_last_user() -> None:
 
 def test_what_nobody_uses_is_closed_after_a_while() -> None:
     pool = with_idle()
-    assert pool.next_tidy_s() == 60.0
     assert pool.tidy(59.9) == []
     assert pool.tidy(60.0) == [Close(1)]
-    assert pool.next_tidy_s() is None
+    assert pool.open == 0
 
 
 def test_a_retired_one_refuses_who_waits_and_lets_users_finish() -> None:
@@ -282,6 +294,9 @@ class LendingMachine(RuleBasedStateMachine):
             self.alive_at_s[number] = self.now_s
         else:
             self.broken.add(number)
+            for other in self.users:
+                if other != number and self.is_idle(other):
+                    self.alive_at_s[other] = -math.inf
         self.do(self.pool.give_back(number, self.now_s, is_good=is_good))
 
     @rule()

@@ -21,6 +21,7 @@ closed, and the waiters are served by the newest.
 from __future__ import annotations
 
 import enum
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -160,6 +161,7 @@ class Lending:
             connection.alive_at_s = now_s
         else:
             connection.generation = -1
+            self._suspect_all()
         return [*self._close_unfit(), *self._serve(now_s)]
 
     def tidy(self, now_s: float) -> list[Action]:
@@ -183,11 +185,6 @@ class Lending:
     def users(self) -> int:
         """How many users have one."""
         return sum(it.users for it in self._connections.values())
-
-    def next_tidy_s(self) -> float | None:
-        """Return when the next idle connection is too old; None without one."""
-        times = [it.alive_at_s + self._bounds.idle_timeout_s for it in self._idle()]
-        return min(times, default=None)
 
     # --- rules -----------------------------------------------------------------------------------
 
@@ -250,6 +247,12 @@ class Lending:
         return [
             it for it in self._connections.values() if it.phase is Phase.READY and it.users == 0
         ]
+
+    def _suspect_all(self) -> None:
+        """What broke one connection, a server's restart perhaps, may have broken all: what is idle
+        is checked before it is handed out, however short ago it was used."""
+        for connection in self._idle():
+            connection.alive_at_s = -math.inf
 
     def _is_any_used(self) -> bool:
         return any(it.users for it in self._newest())
