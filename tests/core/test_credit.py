@@ -78,7 +78,7 @@ class CreditMachine(RuleBasedStateMachine):
         for origin, units in self.mailbox.changes:
             assert isinstance(origin, str)
             self.credit[origin] += units
-        self.mailbox.changes.clear()
+        self.mailbox.changes = ()
 
 
 TestCredit = CreditMachine.TestCase

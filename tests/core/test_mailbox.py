@@ -23,7 +23,7 @@ class Senders:
             return False
         self.credit[name] -= cost
         assert self.mailbox.put(Delivery("t", name, ["x"], cost, name)) is not None
-        changes, self.mailbox.changes = self.mailbox.changes, []
+        changes, self.mailbox.changes = self.mailbox.changes, ()
         for origin, units in changes:
             self.credit[str(origin)] += units
         return True

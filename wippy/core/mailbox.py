@@ -14,7 +14,7 @@ lost, and only what was on its way when a new sender came can lie over the bound
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from operator import length_hint
 from typing import Any
 
@@ -80,24 +80,51 @@ class Delivery:
 class Box:
     """One queue of deliveries.
 
+    Any thread takes from it; what is delivered is added by one thread, the loop's. That one alone
+    makes and drops the line, so nobody adds to one that has just been dropped.
+
     Attributes:
+        deliveries: In the order in which they came; None while there are none, since an empty
+            deque has 760 bytes and most actors of a pool wait.
+        returned: Deliveries that were given back, before all others, by ticket.
         current: The delivery whose messages are being taken.
         wakers: Called, and forgotten, at the next delivery.
         source: What a select sees of it: the shell's own; None before the first one.
     """
 
-    __slots__ = ("current", "deliveries", "source", "wakers")
+    __slots__ = ("current", "deliveries", "returned", "source", "wakers")
 
     def __init__(self) -> None:
-        self.deliveries: deque[Delivery] = deque()
+        self.deliveries: deque[Delivery] | None = None
+        self.returned: list[Delivery] | None = None
         self.current: Delivery | None = None
         self.wakers: list[Callable[[], None]] = []
         self.source: Any = None
 
+    def add(self, delivery: Delivery) -> None:
+        """Add what was delivered, behind all that is there. In the loop's thread."""
+        if self.deliveries is None:
+            self.deliveries = deque((delivery,))
+        else:
+            self.deliveries.append(delivery)
+
+    def drop_empty_line(self) -> None:
+        """Its actor waits: keep no memory for what is not there. In the loop's thread."""
+        if not self.deliveries:
+            self.deliveries = None
+
+    def clear(self) -> list[Delivery]:
+        """Empty it; return the deliveries that nobody has begun to take. In the loop's thread."""
+        rest = [*(self.returned or ()), *(self.deliveries or ())]
+        self.returned = self.deliveries = None
+        return rest
+
     def has_messages(self) -> bool:
         """Say whether one can be taken."""
         current = self.current
-        return bool(self.deliveries) or (current is not None and length_hint(current.rest) > 0)
+        return bool(self.deliveries or self.returned) or (
+            current is not None and length_hint(current.rest) > 0
+        )
 
 
 class Mailbox:
@@ -125,12 +152,12 @@ class Mailbox:
 
     def __init__(self, bound: int = BOUND_UNITS) -> None:
         self.bound = bound
-        self.changes: list[tuple[Hashable, int]] = []
+        self.changes: Sequence[tuple[Hashable, int]] = ()
         self._windows: dict[Hashable, int] = {}
         self.inbox = Box()
         self.waiting = 0
         self.is_closed = False
-        self._topics: dict[str, Box] = {}
+        self._topics: dict[str, Box] | None = None
         self._outstanding: dict[Hashable, int] = {}
         self._untold: dict[Hashable, int] = {}
 
@@ -145,27 +172,28 @@ class Mailbox:
             self._narrow()
         self._outstanding[delivery.origin] = owed + delivery.cost
         box = self._topics.get(delivery.topic, self.inbox) if self._topics else self.inbox
-        box.deliveries.append(delivery)
+        box.add(delivery)
         self.waiting += delivery.count
         return box
 
     def listen(self, topic: str) -> Box:
         """Return the box of `topic`, which gets what is there of it already."""
+        if self._topics is None:
+            self._topics = {}
         box = self._topics.get(topic)
         if box is None:
             box = self._topics[topic] = Box()
-            kept = list(self.inbox.deliveries)
-            self.inbox.deliveries.clear()
-            for delivery in kept:
-                (box if delivery.topic == topic else self.inbox).deliveries.append(delivery)
+            for delivery in self.inbox.clear():
+                (box if delivery.topic == topic else self.inbox).add(delivery)
         return box
 
     def unlisten(self, topic: str) -> None:
         """Let messages of `topic` go to the inbox again, behind what is there."""
-        box = self._topics.pop(topic, None)
+        box = None if self._topics is None else self._topics.pop(topic, None)
         if box is not None:
             left = [box.current] if box.current is not None else []
-            self.inbox.deliveries.extend([*left, *box.deliveries])
+            for delivery in (*left, *box.clear()):
+                self.inbox.add(delivery)
 
     def taken(self, delivery: Delivery) -> int:
         """Count a delivery as taken; return the units to give back to its origin now, or 0."""
@@ -195,8 +223,8 @@ class Mailbox:
         """The actor has ended: return how many messages nobody took, and what is owed to whom."""
         self.is_closed = True
         unread, owed = self.waiting, self._outstanding
-        for box in (self.inbox, *self._topics.values()):
-            box.deliveries.clear()
+        for box in (self.inbox, *(self._topics or {}).values()):
+            box.clear()
         self.waiting, self._outstanding, self._untold = 0, {}, {}
         return unread, owed
 
@@ -207,10 +235,12 @@ class Mailbox:
 
     def _narrow(self) -> None:
         share = self._share()
+        changes = list(self.changes)
         for origin, window in self._windows.items():
             if window > share:
                 self._windows[origin] = share
-                self.changes.append((origin, share - window))
+                changes.append((origin, share - window))
+        self.changes = changes or ()
 
     def _settle(self, origin: Hashable, units: int) -> None:
         left = self._outstanding[origin] - units
@@ -222,11 +252,16 @@ class Mailbox:
 
 def take(box: Box) -> Delivery | None:
     """Make the next delivery of `box` its current one and return it; None if there is none."""
-    try:
-        box.current = box.deliveries.popleft()
-    except IndexError:
-        box.current = None
-    return box.current
+    while True:
+        try:
+            if box.returned:
+                box.current = box.returned.pop(0)
+            else:
+                deliveries = box.deliveries
+                box.current = deliveries.popleft() if deliveries else None
+        except IndexError:
+            continue  # another thread was faster: look what else there is
+        return box.current
 
 
 def give_back(box: Box, delivery: Delivery, ticket: int) -> None:
@@ -237,11 +272,13 @@ def give_back(box: Box, delivery: Delivery, ticket: int) -> None:
     """
     delivery.count = delivery.cost = 0
     delivery.ticket = ticket
+    returned = [] if box.returned is None else box.returned
     current, box.current = box.current, None
     if current is not None and length_hint(current.rest) > 0:
         current.count = current.cost = 0
-        box.deliveries.appendleft(current)
+        returned.insert(0, current)
     place = 0
-    while place < len(box.deliveries) and 0 < box.deliveries[place].ticket < ticket:
+    while place < len(returned) and 0 < returned[place].ticket < ticket:
         place += 1
-    box.deliveries.insert(place, delivery)
+    returned.insert(place, delivery)
+    box.returned = returned

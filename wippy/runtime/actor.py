@@ -9,6 +9,7 @@ the root kills the process.
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import time
 from collections.abc import Callable, Coroutine
@@ -24,6 +25,7 @@ from wippy.runtime.context import (
     Event,
     EventKind,
     ExitSignal,
+    Newer,
     NotNeededSignal,
     UpgradeSignal,
     current_actor,
@@ -58,6 +60,16 @@ class Actor:
         args: Its arguments.
     """
 
+    __slots__ = (
+        "_body",
+        "_escaped",
+        "_is_asked",
+        "_is_killed",
+        "_ordered",
+        "_task",
+        "context",
+    )
+
     def __init__(self, context: ActorContext, entry: Entry, args: tuple[Any, ...]) -> None:
         self.context = context
         self._body = self._bind(entry, args)
@@ -65,24 +77,52 @@ class Actor:
         self._is_killed = False
         self._escaped: BaseException | None = None
         self._ordered: ExitReason | None = None
-        self._task: asyncio.Task[Outcome] | None = None
+        self._task: asyncio.Task[Any] | None = None
 
     async def run(self, on_ready: Callable[[], None]) -> Outcome:
-        """Live until the end; `on_ready` is called right before the first line of user code."""
+        """Live until the end, in a task that nothing but the actor runs in; `on_ready` is called
+        right before the first line of user code."""
         variables = copy_context()
         variables.run(current_actor.set, self.context)
-        self._task = asyncio.create_task(self._live(on_ready), context=variables)
-        self.context.task = self._task
-        if self._is_asked:
-            # Asked to stop before there was anything to cancel.
-            self._ask()
-        if self._ordered is not None:
-            self._task.cancel()
-        await asyncio.wait([self._task])
-        if self._task.cancelled():
-            self._discard_body()
-            return Outcome(self._end_of_cancelled())
-        return self._task.result()
+        task = asyncio.create_task(self.live(on_ready), context=variables)
+        await asyncio.wait([task])
+        return self.outcome_of_cancelled() if task.cancelled() else task.result()
+
+    async def live(self, on_ready: Callable[[], None]) -> Outcome:
+        """Live until the end in this task, which is the actor's from now on: whoever cancels it
+        cancels the actor. `on_ready` as in `run`.
+
+        The actor boundary: nothing that user code raises goes further.
+        """
+        if self._is_asked or self._ordered is not None:
+            # Before there was anything to cancel.
+            return self.outcome_of_cancelled()
+        self._task = self.context.task = asyncio.current_task()
+        begin: Callable[[], object] = on_ready
+        # One coroutine for all of it: each that an actor waits within is memory of every actor.
+        while True:
+            try:
+                begin()
+                value = await self._body
+                return Outcome(self._end_of_obedient(), value=value)
+            except UpgradeSignal as signal:
+                begin = functools.partial(self._enter_newer, signal.newer, signal.args)
+            except (asyncio.CancelledError, Cancelled) as error:
+                if self._is_asked or self._escaped is not None or self._ordered is not None:
+                    return Outcome(self._end_of_cancelled())
+                return self._failed(error)
+            except NotNeededSignal:
+                return Outcome(Normal(), not_needed=True)
+            except ExitSignal as signal:
+                return Outcome(self._end_of_obedient(), value=signal.value)
+            except BaseException as error:  # noqa: BLE001  # the actor boundary
+                return self._failed(error)
+
+    def outcome_of_cancelled(self) -> Outcome:
+        """Return how an actor ends that never came to its first line."""
+        # Say so to Python, or it warns of a coroutine never awaited.
+        self._body.close()
+        return Outcome(self._end_of_cancelled())
 
     def cancel(self, reason: str, deadline_s: float) -> None:
         """Ask the actor to end within `deadline_s` seconds."""
@@ -134,36 +174,13 @@ class Actor:
             self._ask()
         return await result
 
-    async def _live(self, on_ready: Callable[[], None]) -> Outcome:
-        """The actor boundary: nothing that user code raises goes further."""
-        try:
-            on_ready()
-            value = await self._lives()
-        except (asyncio.CancelledError, Cancelled) as error:
-            if self._is_asked or self._escaped is not None or self._ordered is not None:
-                return Outcome(self._end_of_cancelled())
-            return self._failed(error)
-        except NotNeededSignal:
-            return Outcome(Normal(), not_needed=True)
-        except ExitSignal as signal:
-            value = signal.value
-        except BaseException as error:  # noqa: BLE001  # the actor boundary
-            return self._failed(error)
-        return Outcome(self._end_of_obedient(), value=value)
-
-    async def _lives(self) -> Any:
-        """Run the entry function, and after it those of newer code that it hands over to."""
-        while True:
-            try:
-                return await self._body
-            except UpgradeSignal as signal:
-                step = signal
-            self.context.take_over(step.newer)
-            self._body = self._bind(step.newer.entry, step.args)
-            if self._is_asked or self._ordered is not None:
-                # What was asked of the old code holds for the new one, once it had the chance to
-                # say that it reads its events.
-                asyncio.get_running_loop().call_soon(self._ask_again)
+    def _enter_newer(self, newer: Newer, args: tuple[Any, ...]) -> None:
+        self.context.take_over(newer)
+        self._body = self._bind(newer.entry, args)
+        if self._is_asked or self._ordered is not None:
+            # What was asked of the old code holds for the new one, once it had the chance to say
+            # that it reads its events.
+            asyncio.get_running_loop().call_soon(self._ask_again)
 
     def _ask_again(self) -> None:
         if self._ordered is not None and self._task is not None:
@@ -188,8 +205,3 @@ class Actor:
         if self._escaped is not None:
             return judge.error_reason(self._escaped)
         return self._end_of_obedient()
-
-    def _discard_body(self) -> None:
-        # Cancelled before its first step: say so to Python, or it warns of a coroutine never
-        # awaited.
-        self._body.close()

@@ -99,6 +99,7 @@ class Arrival:
 
 async def wait_for_delivery(box: Box) -> None:
     """Return once something was delivered to `box`; wait for it in a task."""
+    box.drop_empty_line()
     wake = (arrival := Arrival()).wake
     box.wakers.append(wake)
     try:

@@ -281,10 +281,7 @@ class Bonds:
     def process_ended(self, peer: Peer, reason: ExitReason) -> None:
         """A whole process is gone, with all its actors."""
         for local in list(self._plane.actors.values()):
-            if local.watchers or local.unanswered:
-                for table in (local.watchers, local.unanswered):
-                    for key in [key for key in table if key[0] is peer]:
-                        del table[key]
+            local.forget_callers(peer)
         for wait in self.waits.end_all(peer):
             self._settle(wait, reason, None, "")
         linked = [self._plane.actors.get(number) for number in sorted(peer.linked)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import functools
 import operator
 import threading
 import time
@@ -81,20 +82,23 @@ class EventChannel:
         source: What a select sees of it; None before the first one.
     """
 
+    __slots__ = ("_events", "_lock", "_own", "_returned", "_wakers", "source")
+
     def __init__(self) -> None:
-        self._events: deque[Event] = deque()
+        # Most actors never get an event: what it takes to keep some is made for the first one.
+        self._events: deque[Event] | None = None
         self._own = 0
         self.source: Any = None
         self._lock = threading.Lock()
-        self._wakers: deque[Callable[[], None]] = deque()
-        self._returned: list[tuple[int, Event]] = []
+        self._wakers: list[Callable[[], None]] | None = None
+        self._returned: list[tuple[int, Event]] | None = None
 
     def put(self, event: Event) -> None:
         """Add `event` and wake whoever waits; callable from any thread."""
         with self._lock:
             self._add(event)
-            wakers, self._wakers = self._wakers, deque()
-        for wake in wakers:
+            wakers, self._wakers = self._wakers, None
+        for wake in wakers or ():
             wake()
 
     async def receive(self) -> Event:
@@ -102,7 +106,7 @@ class EventChannel:
         loop = asyncio.get_running_loop()
         while True:
             awake = asyncio.Event()
-            event = self._take_or_wait(lambda awake=awake: _wake_on(loop, awake))  # type: ignore[misc]  # a default argument binds this turn's event
+            event = self._take_or_wait(functools.partial(_wake_on, loop, awake))
             if event is not None:
                 return event
             await awake.wait()
@@ -110,7 +114,7 @@ class EventChannel:
     @property
     def unread(self) -> int:
         """How many wait."""
-        return len(self._events) + len(self._returned)
+        return len(self._events or ()) + len(self._returned or ())
 
     def has_events(self) -> bool:
         """Say whether one can be taken."""
@@ -125,23 +129,30 @@ class EventChannel:
     def wake_at_next(self, wake: Callable[[], None]) -> None:
         """Call `wake` once, at the next event that comes, from the thread that puts it."""
         with self._lock:
-            self._wakers.append(wake)
+            self._wake_at_next(wake)
 
     def give_back(self, event: Event, ticket: int) -> None:
         """Put an event that was taken, and that nobody has seen, before all others; `ticket` tells
         the order of several."""
         with self._lock:
-            self._returned.append((ticket, event))
-            self._returned.sort(key=operator.itemgetter(0))
+            returned = [*(self._returned or ()), (ticket, event)]
+            self._returned = sorted(returned, key=operator.itemgetter(0))
 
     def _take_or_wait(self, wake: Callable[[], None]) -> Event | None:
         with self._lock:
             event = self._first()
             if event is None:
-                self._wakers.append(wake)
+                self._wake_at_next(wake)
             return event
 
+    def _wake_at_next(self, wake: Callable[[], None]) -> None:
+        if self._wakers is None:
+            self._wakers = []
+        self._wakers.append(wake)
+
     def _add(self, event: Event) -> None:
+        if self._events is None:
+            self._events = deque()
         self._events.append(event)
         if event.kind in ENDS:
             return

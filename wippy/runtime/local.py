@@ -49,15 +49,36 @@ class LocalActor:
     kill: Callable[[], None] = lambda: None
     mailbox: Mailbox = field(default_factory=Mailbox)
     outlets: dict[str, Outlet] = field(default_factory=dict)
-    watchers: dict[tuple[Peer, int], int] = field(default_factory=dict)
-    links: set[tuple[Peer, int]] = field(default_factory=set)
-    unanswered: dict[tuple[Peer, int], int] = field(default_factory=dict)
-    waits: set[int] = field(default_factory=set)
-    names: set[str] = field(default_factory=set)
+    watchers: dict[tuple[Peer, int], int] = field(init=False)
+    links: set[tuple[Peer, int]] = field(init=False)
+    unanswered: dict[tuple[Peer, int], int] = field(init=False)
+    waits: set[int] = field(init=False)
+    names: set[str] = field(init=False)
     parent: tuple[Peer, int] | None = None
     traps_links: bool = False
-    values: dict[str, Any] = field(default_factory=dict)
-    closers: dict[object, Callable[[], object]] = field(default_factory=dict)
+    values: dict[str, Any] = field(init=False)
+    closers: dict[object, Callable[[], object]] = field(init=False)
+
+    def __getattr__(self, name: str) -> Any:
+        """Make one of the containers that most actors never need when it is first asked for: empty
+        ones would be a kilobyte of each actor of a pool."""
+        make = _MADE_WHEN_ASKED.get(name)
+        if make is None:
+            raise AttributeError(f"an actor has no {name!r}")
+        made = make()
+        setattr(self, name, made)
+        return made
+
+    def forget_callers(self, peer: Peer) -> None:
+        """A process is gone: nobody there wants to know of this actor any more. Makes nothing, so
+        that it can be asked of all actors."""
+        for slot in (_WATCHERS, _UNANSWERED):
+            try:
+                table = slot.__get__(self)
+            except AttributeError:
+                continue  # never asked for
+            for key in [key for key in table if key[0] is peer]:
+                del table[key]
 
     def check_room(self) -> None:
         """Raise `MailboxFull` if it has more events unread than an actor that looks ever has."""
@@ -85,3 +106,16 @@ class LocalActor:
         self.unanswered[peer, reference] = sender
         if len(self.unanswered) > MAX_UNANSWERED:
             del self.unanswered[next(iter(self.unanswered))]
+
+
+_MADE_WHEN_ASKED: dict[str, Callable[[], Any]] = {
+    "watchers": dict,
+    "links": set,
+    "unanswered": dict,
+    "waits": set,
+    "names": set,
+    "values": dict,
+    "closers": dict,
+}
+# Their slots, which do not ask `__getattr__`.
+_WATCHERS, _UNANSWERED = (LocalActor.__dict__[name] for name in ("watchers", "unanswered"))

@@ -12,8 +12,6 @@ import io
 import os
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TextIO
 
@@ -178,14 +176,9 @@ class ActorLog:
 _actor_log: ContextVar[ActorLog | None] = ContextVar("wippy_actor_log", default=None)
 
 
-@contextmanager
-def printing_to(log: ActorLog | None) -> Iterator[None]:
-    """Let what the current context prints go to `log`."""
-    token = _actor_log.set(log)
-    try:
-        yield
-    finally:
-        _actor_log.reset(token)
+def print_to(log: ActorLog) -> None:
+    """Let what the current context prints go to `log` from now on."""
+    _actor_log.set(log)
 
 
 class RoutedStream(io.TextIOBase):

@@ -11,6 +11,7 @@ import asyncio
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any, Protocol
 
 import zmq
@@ -127,6 +128,7 @@ class Plane:
         self.sent = 0
         self.received = 0
         self.on_spawn: Callable[[Peer, wire.SpawnActor], None] | None = None
+        self._variables = copy_context()
         self._context = context
         self._pull = pull
         self._message_dir = message_dir
@@ -208,7 +210,7 @@ class Plane:
 
     def _connect(self, peer: Peer) -> Transport | None:
         if peer is self.own:
-            return Loopback(self.loop, self._take_own)
+            return Loopback(self.loop, self._take_own, self._variables)
         self.watch(peer)
         return self._connections.connect(peer)
 
@@ -377,7 +379,7 @@ class Plane:
 
     def tell_windows(self, actor: LocalActor) -> None:
         """Tell the senders to an actor by how much their windows have changed."""
-        changes, actor.mailbox.changes = actor.mailbox.changes, []
+        changes, actor.mailbox.changes = actor.mailbox.changes, ()
         for peer, units in changes:
             assert isinstance(peer, Peer)
             peer.say(wire.Credit(actor.number, units))

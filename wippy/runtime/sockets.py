@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from contextvars import Context
 from typing import cast
 
 import zmq
@@ -155,15 +156,25 @@ class PushSocket:
 
 
 class Loopback:
-    """The way of a process to itself; a `Transport`."""
+    """The way of a process to itself; a `Transport`.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, take: Callable[[bytes], None]) -> None:
+    Args:
+        loop: Of the process.
+        take: Takes the frames.
+        variables: Context that they are taken in: what they start must not inherit that of the
+            actor that happened to speak first.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, take: Callable[[bytes], None], variables: Context
+    ) -> None:
         self._loop = loop
         self._take = take
+        self._variables = variables
 
     def send(self, frame: bytes) -> None:
         """Take the frame in a coming turn of the loop, as one from elsewhere would be."""
-        self._loop.call_soon(self._take, frame)
+        self._loop.call_soon(self._take, frame, context=self._variables)
 
     def close(self, *, linger_ms: int) -> None:
         """Nothing is open."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from contextvars import copy_context
 
 from wippy.core import payload
 from wippy.core.ids import Pid
@@ -30,7 +30,7 @@ from wippy.core.messages import (
     ToProcess,
     WorkerJob,
 )
-from wippy.core.reasons import ExitReason, Killed, Normal, Shutdown, StartFailed
+from wippy.core.reasons import Killed, Normal, Shutdown, StartFailed
 from wippy.core.wire import SpawnActor
 from wippy.runtime import judge, loader
 from wippy.runtime.actor import Actor, Outcome
@@ -38,36 +38,14 @@ from wippy.runtime.beat import Heart
 from wippy.runtime.codes import Codes
 from wippy.runtime.context import ActorContext, NotNeededSignal, current_actor
 from wippy.runtime.control import Control
+from wippy.runtime.hosted import Hosted
 from wippy.runtime.local import LocalActor
-from wippy.runtime.output import ActorLog, complain, printing_to
+from wippy.runtime.output import ActorLog, complain, print_to
 from wippy.runtime.peer import Peer
 from wippy.runtime.plane import Plane
 from wippy.runtime.serving import Serving
 from wippy.runtime.threads import run_in_thread
 from wippy.runtime.upgrade import Upgrades
-
-
-@dataclass(slots=True, eq=False)
-class _Hosted:
-    """An actor of this worker; `actor` is None while its code is being loaded.
-
-    Attributes:
-        order: Of the root; None for an actor that another one has spawned.
-        context: Who it is.
-        process: Entry id of its code.
-        args: Of its entry function.
-        ordered: It is to end for this reason, whatever it does.
-    """
-
-    order: StartActor | None
-    context: ActorContext
-    process: str
-    args: tuple[Any, ...]
-    task: asyncio.Task[None] | None = None
-    actor: Actor | None = None
-    cancel: CancelActor | None = None
-    is_killed: bool = False
-    ordered: ExitReason | None = None
 
 
 class Worker:
@@ -90,9 +68,8 @@ class Worker:
             plane.on_spawn = self._spawn
             pid = Pid(job.node, job.slot, job.generation)
             plane.serving = self._serving = Serving(plane, self._codes, pid)
-        self._hosted: dict[int, _Hosted] = {}
+        self._hosted: dict[int, Hosted] = {}
         self._stop: asyncio.Future[Cancel] = asyncio.get_running_loop().create_future()
-        self._helpers: set[asyncio.Task[None]] = set()
 
     def escaped(self, error: BaseException) -> None:
         """A `sys.exit` in a task that some actor started: nobody knows whose, so nobody ends."""
@@ -146,7 +123,8 @@ class Worker:
             self._say_ended(order, Outcome(StartFailed(detail="the worker is stopping")))
             return
         context = self._context(order.actor, order.child, order.process)
-        hosted = _Hosted(order, context, order.process, tuple(payload.restore(order.args)))
+        hosted = Hosted(order, context, order.process, tuple(payload.restore(order.args)))
+        hosted.log = ActorLog(order.log_path) if order.log_path else None
         self._begin(order.actor, hosted)
 
     def _spawn(self, peer: Peer, order: SpawnActor) -> None:
@@ -155,11 +133,12 @@ class Worker:
         context = self._context(order.actor, order.process, order.process)
         local = context.local
         assert local is not None
-        local.values.update(order.context)
+        if order.context:
+            local.values.update(order.context)
         self._plane.bonds.spawned(local, peer, order.parent, is_linked=order.link)
         for topic, value in order.first:
             local.mailbox.put(Delivery(topic, f"{peer.prefix}{order.parent}", [value], 1, peer))
-        hosted = _Hosted(None, context, order.process, tuple(order.args))
+        hosted = Hosted(None, context, order.process, tuple(order.args))
         if self._stop.done():
             hosted.ordered = StartFailed(detail="the worker is stopping")
         if order.name:
@@ -168,14 +147,19 @@ class Worker:
             self._control.send(RegisterName(order.name, local.pid))
         self._begin(order.actor, hosted)
 
-    def _begin(self, number: int, hosted: _Hosted) -> None:
+    def _begin(self, number: int, hosted: Hosted) -> None:
         self._hosted[number] = hosted
         local = hosted.context.local
         if local is not None:
-            local.end = functools.partial(self._end_for, number)
-            local.cancel = functools.partial(self._cancel_and_kill, number)
-            local.kill = lambda: self._kill(KillActor(number))
-        hosted.task = asyncio.create_task(self._host(number, hosted))
+            # Methods: a partial has three times their size, for each actor.
+            local.end = hosted.end_for
+            local.cancel = hosted.cancel_and_kill
+            local.kill = hosted.kill
+        variables = copy_context()
+        variables.run(current_actor.set, hosted.context)
+        if hosted.log is not None:
+            variables.run(print_to, hosted.log)
+        hosted.task = asyncio.create_task(self._host(number, hosted), context=variables)
 
     def _context(self, number: int, child: str, process: str) -> ActorContext:
         pid = Pid(self._job.node, self._job.slot, self._job.generation, number)
@@ -188,20 +172,22 @@ class Worker:
             self._plane.add(local)
         return context
 
-    async def _host(self, number: int, hosted: _Hosted) -> None:
-        order = hosted.order
-        log = ActorLog(order.log_path) if order is not None and order.log_path else None
+    async def _host(self, number: int, hosted: Hosted) -> None:
+        """Be the one task of an actor: load its code, and live."""
         outcome = Outcome(Killed())
         try:
-            with printing_to(log):
-                outcome = await self._life(number, hosted)
+            started = await self._prepare(number, hosted)
+            if isinstance(started, Outcome):
+                outcome = started
+            else:
+                outcome = await started.live(self._ready_of(hosted))
         finally:
-            if log is not None:
-                log.close()
+            if hosted.log is not None:
+                hosted.log.close()
             self._upgrades.forget(hosted.context)
             self._ended(number, hosted, outcome)
 
-    def _ended(self, number: int, hosted: _Hosted, outcome: Outcome) -> None:
+    def _ended(self, number: int, hosted: Hosted, outcome: Outcome) -> None:
         if self._hosted.pop(number, None) is None:
             return
         if hosted.context.local is not None and self._plane is not None:
@@ -210,26 +196,20 @@ class Worker:
         if hosted.order is not None:
             self._say_ended(hosted.order, outcome)
 
-    async def _life(self, number: int, hosted: _Hosted) -> Outcome:
-        context = hosted.context
-        current_actor.set(context)
+    async def _prepare(self, number: int, hosted: Hosted) -> Actor | Outcome:
+        """Load an actor's code; return the actor, or how it ended before its first line."""
         try:
             entry = await self._entry(number, hosted)
-            hosted.actor = Actor(context, entry, hosted.args)
+            return hosted.over_before_start() or hosted.begin(
+                Actor(hosted.context, entry, hosted.args)
+            )
         except NotNeededSignal:
             return Outcome(Normal(), not_needed=True)
         except Exception as error:  # noqa: BLE001  # the actor boundary: loading is user code too
             judge.report(error.__cause__ or error)
             return Outcome(judge.start_failure(error))
-        if hosted.is_killed:
-            return Outcome(Killed())
-        if hosted.ordered is not None:
-            return Outcome(hosted.ordered)
-        if hosted.cancel is not None:
-            hosted.actor.cancel(hosted.cancel.reason, hosted.cancel.deadline_s)
-        return await hosted.actor.run(lambda: self._say_ready(hosted.order))
 
-    async def _entry(self, number: int, hosted: _Hosted) -> loader.Entry:
+    async def _entry(self, number: int, hosted: Hosted) -> loader.Entry:
         name = hosted.context.module
         if hosted.order is not None:
             code = hosted.order.code
@@ -243,9 +223,12 @@ class Worker:
         entry: loader.Entry = await work
         return entry
 
-    def _say_ready(self, order: StartActor | None) -> None:
-        if order is not None:
-            self._control.send(ActorReady(order.child, order.generation, order.actor))
+    def _ready_of(self, hosted: Hosted) -> Callable[[], None]:
+        order = hosted.order
+        if order is None:
+            return _tell_nobody
+        ready = ActorReady(order.child, order.generation, order.actor)
+        return functools.partial(self._control.send, ready)
 
     def _say_ended(self, order: StartActor, outcome: Outcome) -> None:
         self._control.send(
@@ -278,51 +261,19 @@ class Worker:
 
     def _cancel(self, message: CancelActor) -> None:
         hosted = self._hosted.get(message.actor)
-        if hosted is None:
-            # It ended while the frame was on its way, and has said so.
-            return
-        if hosted.actor is None:
-            hosted.cancel = message
-        else:
-            hosted.actor.cancel(message.reason, message.deadline_s)
+        # None: it ended while the frame was on its way, and has said so.
+        if hosted is not None:
+            hosted.cancel(message.reason, message.deadline_s)
 
     def _kill(self, message: KillActor) -> None:
         hosted = self._hosted.get(message.actor)
-        if hosted is None:
-            return
-        hosted.is_killed = True
-        if hosted.actor is not None:
-            task = asyncio.create_task(self._kill_actor(hosted.actor))
-            self._helpers.add(task)
-            task.add_done_callback(self._helpers.discard)
-
-    def _end_for(self, number: int, reason: ExitReason) -> None:
-        """A linked actor has ended: this one does too."""
-        hosted = self._hosted.get(number)
-        if hosted is None:
-            return
-        hosted.ordered = reason
-        if hosted.actor is not None:
-            hosted.actor.end_for(reason)
-
-    def _cancel_and_kill(self, number: int, reason: str, deadline_s: float) -> None:
-        self._cancel(CancelActor(number, reason, deadline_s))
-        if (hosted := self._hosted.get(number)) is not None:
-            loop = asyncio.get_running_loop()
-            loop.call_later(deadline_s, self._kill_late, number, hosted)
-
-    def _kill_late(self, number: int, hosted: _Hosted) -> None:
-        if self._hosted.get(number) is hosted:
-            self._kill(KillActor(number))
-
-    async def _kill_actor(self, actor: Actor) -> None:
-        if not await actor.kill():
-            complain(f"{actor.context.pid} does not end; only this worker's death will end it")
+        if hosted is not None:
+            hosted.kill()
 
     async def _end_all(self, stop: Cancel) -> None:
         """Ask all actors at once; those still there at the deadline are reported as killed."""
-        for number in list(self._hosted):
-            self._cancel(CancelActor(number, stop.reason, stop.deadline_s))
+        for hosted in list(self._hosted.values()):
+            hosted.cancel(stop.reason, stop.deadline_s)
         tasks = [hosted.task for hosted in self._hosted.values() if hosted.task is not None]
         if self._serving is not None:
             tasks += self._serving.stop(stop.deadline_s)
@@ -330,6 +281,10 @@ class Worker:
             await asyncio.wait(tasks, timeout=stop.deadline_s)
         for number, hosted in list(self._hosted.items()):
             self._ended(number, hosted, Outcome(Killed()))
+
+
+def _tell_nobody() -> None:
+    """The root knows nothing of an actor that another one has spawned."""
 
 
 def _module_name(process: str, number: int) -> str:
