@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from supervisor.core import graph, order, strategy
+from supervisor.core import adoption, graph, order, strategy
 from supervisor.core.spec import (
     FORKSERVER_ID,
     KEEPER_ID,
@@ -16,6 +16,7 @@ from supervisor.core.spec import (
     ChildSpec,
     IntensitySpec,
     Lifecycle,
+    OnChange,
     OnLimit,
     PoolActor,
     Restart,
@@ -263,4 +264,14 @@ def text(found: Plan) -> str:
         lines.append("held: started only by an operator (auto_start: false)")
     lines += ["", "what a death does:"]
     lines += [f"  {each.text}" for each in found.deaths]
+    return "\n".join(lines)
+
+
+def changes_text(old: TreeSpec, new: TreeSpec, on_change: Mapping[str, OnChange]) -> str:
+    """Return for people what it would do to a running tree `old` to become `new`."""
+    difference = adoption.compare(old, new)
+    if not difference:
+        return "nothing that runs is changed"
+    lines = [f"{adoption.summary(difference)}, what is not named keeps its process:"]
+    lines += [f"  {sentence}" for sentence in adoption.sentences(difference, on_change)]
     return "\n".join(lines)

@@ -155,6 +155,16 @@ class NotUpgradable:
 
 
 @dataclass(frozen=True, slots=True)
+class UpgradeFailed:
+    """The code of `version` cannot be loaded, says an actor that goes on with what it has."""
+
+    id: str
+    generation: int
+    version: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Displaced:
     """The worker that an actor lives in is being stopped on purpose: it goes on in another."""
 
@@ -187,6 +197,7 @@ Event = (
     | Adopt
     | Upgraded
     | NotUpgradable
+    | UpgradeFailed
     | Displaced
     | ShutDown
 )

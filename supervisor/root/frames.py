@@ -17,6 +17,8 @@ from wippy.errors import Invalid
 if TYPE_CHECKING:
     from supervisor.root.root import Root
 
+UpgradeAnswer = messages.Upgraded | messages.NotUpgradable | messages.UpgradeFailed
+
 
 class Frames:
     """Takes the frames of processes.
@@ -79,6 +81,8 @@ class Frames:
                 root.feed(steps.SaidNotNeeded(job.slot, generation))
             case messages.Ended(generation, reason) if generation == job.generation:
                 vessel.last_words = reason
+            case messages.Upgraded() | messages.NotUpgradable() | messages.UpgradeFailed():
+                self._of_upgrade(vessel, job, frame)
             case messages.ActorReady() | messages.ActorEnded():
                 self._of_actor(vessel, frame)
             case messages.Stale(module):
@@ -91,8 +95,8 @@ class Frames:
             case messages.Published("alarm", payload):
                 text = str(payload.get("text") or "all is well again")
                 root.chronicle.tell(FactKind.ALARM, text, id=job.slot)
-            case messages.Published("registry.committed"):
-                pass  # whoever asked for the change has had its answer
+            case messages.Published("registry.committed", {"version": int(version)}):
+                root.adopting.committed(version)
             case _:
                 raise Invalid(f"{type(frame).__name__} of another generation than {job.generation}")
 
@@ -105,6 +109,22 @@ class Frames:
         elif isinstance(job, WorkerJob):
             root.pools.worker_ready(job.host, vessel)
         root.feed(steps.BecameReady(job.slot, job.generation))
+
+    def _of_upgrade(self, vessel: Vessel, job: messages.Job, frame: UpgradeAnswer) -> None:
+        """An actor answers that it was told of newer code; one that has ended says nothing new."""
+        id, generation = job.slot, job.generation
+        if frame.actor:
+            seat = self._root.pools.seat_of(vessel, frame.actor)
+            if seat is None:
+                return
+            id, generation = seat.child, seat.generation
+        match frame:
+            case messages.Upgraded(version=version):
+                self._root.feed(steps.Upgraded(id, generation, version))
+            case messages.NotUpgradable(version=version):
+                self._root.feed(steps.NotUpgradable(id, generation, version))
+            case messages.UpgradeFailed(version=version, detail=detail):
+                self._root.feed(steps.UpgradeFailed(id, generation, version, detail))
 
     def _of_actor(self, worker: Vessel, frame: messages.ActorReady | messages.ActorEnded) -> None:
         root = self._root

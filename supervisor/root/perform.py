@@ -85,6 +85,10 @@ class Performer:
                 if vessel is not None and vessel.process is not None:
                     os_state = vessel.process.os_state()
                     self._root.feed(steps.OsSeen(id, generation, os_state))
+            case steps.AskUpgrade(id, _, version):
+                self._root.adopting.ask_upgrade(id, version)
+            case steps.AdoptionSettled(version, failed):
+                self._root.adopting.settled(version, failed)
             case steps.Note(fact):
                 self._note(fact)
             case steps.Forget(id):
@@ -207,8 +211,17 @@ class Performer:
                 root.fleet.signal(vessel, launch.stop_signal)
         else:
             if isinstance(vessel.job, WorkerJob):
-                root.pools.worker_closing(vessel.job.host, vessel)
+                self._clear_worker(id, vessel, vessel.job.host)
             root.fleet.send(vessel, Cancel(reason, deadline_s))
+
+    def _clear_worker(self, id: str, worker: Vessel, host: str) -> None:
+        """Nobody is sent to a worker that is being stopped; if that is for a change of the
+        configuration, its actors go on elsewhere, and no end of theirs is counted."""
+        root = self._root
+        root.pools.worker_closing(host, worker)
+        if self._child(id).intent in (Intent.CHANGED, Intent.LEFT_OUT):
+            for seat in root.pools.seats_in(worker):
+                root.feed(steps.Displaced(seat.child, seat.generation))
 
     def _never_launched(self, id: str, was_waiting: bool) -> None:
         """It was waiting for the forkserver or for a worker: there is nobody to ask."""

@@ -123,6 +123,14 @@ class Pools:
         """Return where a child's actor lives."""
         return self._seats.get(child)
 
+    def seats_in(self, worker: Vessel) -> list[Seat]:
+        """Return the seats of supervised actors in a worker."""
+        return [seat for seat in self._seats.values() if seat.worker is worker]
+
+    def seat_of(self, worker: Vessel, actor: int) -> Seat | None:
+        """Return the seat of a supervised actor by its number in a worker."""
+        return next((it for it in self.seats_in(worker) if it.actor == actor), None)
+
     def actors_in(self, worker: Vessel) -> int:
         """Return how many supervised actors live in a worker."""
         return sum(seat.worker is worker for seat in self._seats.values())

@@ -23,6 +23,7 @@ from supervisor.io.keeper_client import KeeperClient
 from supervisor.io.message_folder import MessageFolder
 from supervisor.io.process_table import ProcessTable
 from supervisor.root.admin import Admin
+from supervisor.root.adopting import Adopting
 from supervisor.root.chronicle import Chronicle
 from supervisor.root.clients import Clients
 from supervisor.root.control import ControlSocket
@@ -142,6 +143,7 @@ class Root:
         self.peers = Peers(self)
         self.spawns = Spawns(self)
         self.growth = Growth(self)
+        self.adopting = Adopting(self)
         self.pools = Pools(self.fleet, self._seated, self.peers.host_changed)
         self.probing = Probing(self)
         self.frames = Frames(self)
@@ -296,6 +298,7 @@ class Root:
             self.registry_version = done.version
             text = f"registry version {self.registry_version} from {self.blueprint.source}"
             self.chronicle.tell(FactKind.REGISTRY, text)
+            await self.adopting.begin(done.version)
         except Exception as error:  # noqa: BLE001
             # Whatever the disk says, processes that run are worth more than a version number.
             self.alarm(f"the registry could not be stored: {error}")

@@ -522,6 +522,13 @@ class Outdated(msgspec.Struct, frozen=True, tag="outdated"):
     process: str = ""
 
 
+class RegistryAt(msgspec.Struct, frozen=True, tag="registry_at"):
+    """The runtime follows this version of the registry from now on; versions in between may have
+    been passed over. Whoever reads a version of the registry in a process may know a newer one."""
+
+    version: int
+
+
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
     """Stop within `deadline_s` seconds; after that comes SIGKILL."""
 
@@ -650,6 +657,7 @@ ToProcess = (
     | CancelActor
     | KillActor
     | Outdated
+    | RegistryAt
     | Cancel
     | Told
     | Gone

@@ -45,11 +45,14 @@ class Control:
     Attributes:
         malformed: Frames that were not understood and were dropped.
         dropped: Frames that could not be sent.
+        registry_version: The version of the registry that the runtime follows, as far as the root
+            has told; 0 before it has.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.malformed = 0
         self.dropped = 0
+        self.registry_version = 0
         self._loop = loop
         self._backlog: deque[ToProcess] = deque()
         self._handler: Handler | None = None
@@ -213,6 +216,9 @@ class Control:
         self._take(message)
 
     def _take(self, message: ToProcess) -> None:
+        if isinstance(message, messages.RegistryAt):
+            self.registry_version = max(self.registry_version, message.version)
+            return
         if self._handler is not None:
             self._handler(message)
             return

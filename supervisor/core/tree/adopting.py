@@ -257,6 +257,18 @@ def not_upgradable(forest: Forest, child: Child) -> None:
         mark_outdated(forest, child)
 
 
+def upgrade_failed(forest: Forest, child: Child, version: int, detail: str) -> None:
+    """It goes on with the code that it has; its next start runs the new one, and fails if that is
+    as bad as it seems. For the configuration that is a failure now."""
+    if child.change is not Change.UPGRADING or version != child.asked_version:
+        return
+    child.change = Change.NONE
+    text = f"goes on with its old code, the new one cannot be loaded: {detail}"
+    forest.note(FactKind.CHANGED, child, os_pid=child.os_pid, text=text)
+    if forest.adoption is not None and child.id in forest.adoption.waiting:
+        forest.adoption.refused[child.id] = f"cannot load its new code: {detail}"
+
+
 def mark_outdated(forest: Forest, child: Child) -> None:
     """Have a living child restarted in its turn."""
     child.change = Change.OUTDATED

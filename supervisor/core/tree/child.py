@@ -50,11 +50,13 @@ class Adoption:
         version: Of the configuration.
         grace_s: How long what it touched may take to become READY.
         waiting: Children that it touched and that have not proven themselves yet.
+        refused: Those of them that go on as they were, and why.
     """
 
     version: int
     grace_s: float
     waiting: dict[str, None]
+    refused: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

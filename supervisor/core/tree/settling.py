@@ -39,6 +39,9 @@ def look(forest: Forest) -> None:
     adoption = forest.adoption
     if adoption is None:
         return
+    if adoption.refused:
+        _conclude(forest, adoption)
+        return
     for id in list(adoption.waiting):
         child = forest.children.get(id)
         if child is None or _is_proven(forest, child):
@@ -79,7 +82,8 @@ def _conclude(forest: Forest, adoption: Adoption) -> None:
 
 def _failed(forest: Forest, adoption: Adoption) -> tuple[tuple[str, str], ...]:
     children = [forest.children[id] for id in adoption.waiting if id in forest.children]
-    return tuple((child.id, _why(child)) for child in children if _has_failed(forest, child))
+    failed = {child.id: _why(child) for child in children if _has_failed(forest, child)}
+    return tuple({**failed, **adoption.refused}.items())
 
 
 def _has_failed(forest: Forest, child: Child) -> bool:

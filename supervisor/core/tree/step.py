@@ -121,6 +121,8 @@ class Tree:
                 adopting.upgraded(forest, child, version)
             case steps.NotUpgradable():
                 adopting.not_upgradable(forest, child)
+            case steps.UpgradeFailed(version=version, detail=detail):
+                adopting.upgrade_failed(forest, child, version, detail)
             case steps.Displaced() if child.state in (State.STARTING, State.UP):
                 stopping.stop(forest, child, Intent.CHANGED)
 
