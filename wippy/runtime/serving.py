@@ -234,7 +234,7 @@ class Serving:
         call.context.call = CallScope(scope.deadline_s, scope.depth, self._slots.leave)
         try:
             name = f"{call.order.function} {call.context.pid.actor}"
-            return await run_in_thread(lambda: entry(*args), name=name)
+            return await run_in_thread(lambda: entry(*args), name=name, is_kept=True)
         finally:
             self._slots.free()
 
