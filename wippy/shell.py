@@ -10,6 +10,7 @@ cancellation where something is awaited.
 
 from __future__ import annotations
 
+import _thread
 import ast
 import asyncio
 import codeop
@@ -18,6 +19,7 @@ import os
 import rlcompleter
 import signal
 import sys
+import threading
 import traceback
 from types import CodeType, FrameType, FunctionType
 from typing import Any
@@ -25,11 +27,14 @@ from typing import Any
 import wippy
 from wippy import process
 from wippy.core.mailbox import Message
+from wippy.runtime.output import LossyFile
 
 TOPIC = "wippy.shell"
 NAMES = ("channel", "events", "funcs", "groups", "log", "process", "registry", "sync", "time")
 """Modules of `wippy` that are imported already, where they are there."""
 MAX_COMPLETIONS = 200
+AGAIN_S = 0.005
+"""After this, an interrupt that came at a bad moment is tried again."""
 
 
 async def main() -> None:
@@ -70,10 +75,14 @@ class Prompt:
             case _:
                 return {"pid": process.pid(), "os_pid": os.getpid(), "python": sys.version}
 
-    def interrupt(self, _number: int, _frame: FrameType | None) -> None:
+    def interrupt(self, _number: int, frame: FrameType | None) -> None:
         """^C of the client."""
         task = self._task
         if task is None or task.done():
+            return
+        if _is_writing(frame):
+            # Written, but not yet known to be: raised here, it would be written a second time.
+            threading.Timer(AGAIN_S, _thread.interrupt_main).start()
             return
         self._is_interrupted = True
         if self._runs_code and asyncio.current_task() is task:
@@ -172,6 +181,12 @@ def _show(error: BaseException) -> None:
     while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
         trace = trace.tb_next
     traceback.print_exception(type(error), error, trace)
+
+
+def _is_writing(frame: FrameType | None) -> bool:
+    while frame is not None and frame.f_code is not LossyFile.write.__code__:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _flush() -> None:
