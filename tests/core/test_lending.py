@@ -269,8 +269,11 @@ class LendingMachine(RuleBasedStateMachine):
             self.users[number], self.alive_at_s[number] = 0, self.now_s
             self.do(self.pool.opened(number, self.now_s))
         else:
+            is_heard = self.is_newest(number) and bool(self.waiting)
+            before = len(self.waiting)
             del self.born[number]
             self.do(self.pool.failed(number, self.now_s))
+            assert (len(self.waiting) < before) == is_heard
 
     @precondition(lambda self: self.checking)
     @rule(data=st.data(), is_alive=st.booleans())

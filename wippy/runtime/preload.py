@@ -43,7 +43,7 @@ from wippy.runtime.rehearsal import rehearse
 _FOR_THE_FORKS = (ast, asyncio, boot, concurrent.futures, linecache, msgspec, zmq)
 """Imported only to be there: what the runtime, user code and tracebacks nearly always need."""
 
-_API = ("wippy.funcs", "wippy.log", "wippy.process", "wippy.registry")
+_API = ("wippy.funcs", "wippy.log", "wippy.process", "wippy.registry", "wippy.resource")
 """What actor code imports: by name, since it stands above the runtime."""
 
 
