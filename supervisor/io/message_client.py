@@ -68,6 +68,7 @@ class MessageClient(Closing):
         own = self._folder / socket_name(self._slot, CLIENT_GENERATION)
         try:
             self._pull.bind(f"ipc://{own}")
+            own.chmod(0o666)  # as those of processes: the folder says who gets to it
         except zmq.ZMQError as error:
             self.close()
             raise Unavailable(f"cannot bind {own}: {error.strerror}") from error

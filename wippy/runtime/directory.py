@@ -35,6 +35,10 @@ MAX_READERS = 4096
 MAX_TABLES = 64
 """Both as the writer has them (`supervisor.io.lmdb_env`)."""
 
+MAX_LOOKS = 100
+"""A look takes microseconds, a version of the directory at least ten times that."""
+VERSIONS_KEPT = 2
+
 T = TypeVar("T")
 _Opened = tuple[lmdb.Environment, lmdb._Database]
 
@@ -44,11 +48,16 @@ class Directory:
 
     Args:
         run_dir: The node's run folder; nothing is found before there is a directory in it.
+        is_kept: It is opened now, for a process that gives up the rights to open it later. It takes
+            no lock then: who holds the file of locks can hold up the root.
     """
 
-    def __init__(self, run_dir: str) -> None:
+    def __init__(self, run_dir: str, *, is_kept: bool = False) -> None:
         self._folder = os.path.join(run_dir, RUN_FOLDER)
+        self._is_kept = is_kept
         self._opened: _Opened | None = None
+        if is_kept:
+            self._look(lambda _opened: None)
 
     def service(self, entry_id: str) -> Pid | None:
         """Return where a service is, or None while it cannot be reached."""
@@ -98,7 +107,9 @@ class Directory:
     def _look(self, look: Callable[[_Opened], T | None]) -> T | None:
         try:
             opened = self._opened or self._open()
-            return None if opened is None else look(opened)
+            if opened is None:
+                return None
+            return _look_unlocked(opened, look) if self._is_kept else look(opened)
         except (lmdb.Error, OSError) as error:
             raise _explained(error, self._folder) from error
 
@@ -108,6 +119,7 @@ class Directory:
         env = lmdb.open(
             self._folder,
             readonly=True,
+            lock=not self._is_kept,
             create=False,
             max_dbs=MAX_TABLES,
             max_readers=MAX_READERS,
@@ -118,6 +130,29 @@ class Directory:
             env.close()
             return None
         return self._opened
+
+
+def _look_unlocked(opened: _Opened, look: Callable[[_Opened], T | None]) -> T | None:
+    """Look without a lock, again if the writer may have changed what was looked at.
+
+    It uses pages of a version again two versions later, since it knows of no reader (lmdb.h,
+    MDB_NOLOCK); so what was read while less than two were written is as it was.
+    """
+    for _ in range(MAX_LOOKS):
+        version = _version(opened)
+        try:
+            found = look(opened)
+        except lmdb.Error:
+            if _version(opened) - version < VERSIONS_KEPT:
+                raise
+            continue
+        if _version(opened) - version < VERSIONS_KEPT:
+            return found
+    raise Unavailable(f"the directory was written to during each of {MAX_LOOKS} looks")
+
+
+def _version(opened: _Opened) -> int:
+    return int(opened[0].info()["last_txnid"])
 
 
 def _read(opened: _Opened, key: bytes) -> bytes | None:

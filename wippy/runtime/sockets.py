@@ -29,6 +29,8 @@ milliseconds, one that never comes is told of by the root."""
 FRAMES_A_TURN = 32
 """Frames (of 64 KiB at most, mostly) read in one turn of the loop; then timers and heartbeats get
 theirs."""
+SOCKET_MODE = 0o666
+"""The folder says who gets to it (`supervisor.io.message_folder`)."""
 BACKLOG = 1024
 """Connections that may wait to be accepted: all processes of a node at once."""
 
@@ -70,6 +72,8 @@ class PullSocket:
         except zmq.ZMQError as error:
             self._socket.close(0)
             raise Unavailable(f"cannot bind {self._path}: {error.strerror}") from error
+        # Whoever gets to the folder may send, also a process that has another user by then.
+        os.chmod(self._path, SOCKET_MODE)
         self._fd = self._socket.fileno()
 
     def rename(self, name: str) -> None:
@@ -104,8 +108,8 @@ class PullSocket:
         try:
             # ZeroMQ unlinks the path it was bound to, which is not ours any more after `rename`.
             os.unlink(self._path)
-        except FileNotFoundError:
-            return
+        except (FileNotFoundError, PermissionError):
+            return  # who has given up its rights leaves it to the root, which removes it anyway
 
     def _readable(self) -> None:
         # A frame is there, nearly always: asking first would cost a microsecond of a round trip.
