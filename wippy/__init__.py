@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         process,
         registry,
         resource,
+        security,
         sync,
         time,
     )
@@ -36,6 +37,7 @@ __all__ = [
     "process",
     "registry",
     "resource",
+    "security",
     "sync",
     "time",
 ]
@@ -51,6 +53,7 @@ _MODULES = frozenset(
         "process",
         "registry",
         "resource",
+        "security",
         "sync",
         "time",
     }

@@ -25,6 +25,7 @@ from wippy.core.channels import Closed
 from wippy.core.groups import Change, GroupEvent, check_group
 from wippy.core.outgoing import check_size, check_topic
 from wippy.core.payload import encode
+from wippy.runtime import guard
 from wippy.runtime.doorway import here, in_loop
 from wippy.runtime.membership import Watch
 from wippy.runtime.plane import Plane
@@ -60,6 +61,7 @@ def join(group: str) -> None:
     """
     check_group(group)
     plane, local = here()
+    guard.require("groups.join", group)
     in_loop(plane, lambda: plane.groups.join(local, group))
 
 
@@ -126,6 +128,7 @@ def broadcast(group: str, topic: str, payload: Any = None) -> list[str]:
     data = encode(payload)
     check_size(data)
     plane, local = here()
+    guard.require("groups.broadcast", group, lambda: {"topic": topic, "payload": payload})
     return in_loop(plane, lambda: plane.groups.broadcast(local, group, topic, data))
 
 

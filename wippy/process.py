@@ -38,6 +38,7 @@ from wippy.errors import (
     Timeout,
     WippyError,
 )
+from wippy.runtime import guard
 from wippy.runtime.context import (
     ActorContext,
     Event,
@@ -210,6 +211,7 @@ def send(target: str, topic: str, payload: Any = None) -> None:
             socket object`.
         MailboxFull: The target has not taken what was sent before; `await process.ready(target)`.
         NotFound: Nobody has registered that name.
+        PermissionDenied: A policy denies it, or none allows it.
         Invalid: Target or topic is none, the payload is too large, or nobody is calling.
     """
     context = current_actor.get(None) or current()
@@ -236,6 +238,7 @@ def send(target: str, topic: str, payload: Any = None) -> None:
 def _send_slowly(target: str, topic: str, data: bytes) -> None:
     # No closure in `send`: it would make cells of its variables, 100 ns of each message.
     plane, local = _here()
+    guard.require_send(local, "process.send", target, topic, data)
     _in_loop(plane, lambda: plane.post.send(local, target, topic, data))
 
 
@@ -279,6 +282,7 @@ async def call(
     check_topic(topic)
     data = encode(payload)
     check_size(data)
+    guard.require_send(local, "process.call", target, topic, data)
     give_up_at_s = plane.loop.time() + timeout_s
     peer, actor = await plane.post.reach(target, cost_of(data), timeout_s)
     if peer is plane.own and actor == local.number:
@@ -436,6 +440,7 @@ class Spawning:
         args: tuple[Any, ...],
         **bonds: bool,
     ) -> tuple[Peer, int]:
+        guard.require("process.spawn", process, lambda: {"host": host, "args": list(args)})
         return plane.spawner.spawn(local, process, host, args, options=self._options, **bonds)
 
 
@@ -446,12 +451,14 @@ def cancel(target: str, reason: str = "", *, deadline_s: float = CANCEL_DEADLINE
     there is no error. A supervised one is restarted as its supervisor decides.
     """
     plane, local = _here()
+    guard.require_target("process.end", target)
     _in_loop(plane, lambda: plane.spawner.cancel(local, target, reason, deadline_s))
 
 
 def terminate(target: str) -> None:
     """End an actor now, without asking it. Never waits. One that is not there is no error."""
     plane, local = _here()
+    guard.require_target("process.end", target)
     _in_loop(plane, lambda: plane.spawner.terminate(local, target))
 
 
@@ -483,6 +490,7 @@ def link(target: str) -> None:
         NotFound, MailboxFull: As `monitor`.
     """
     plane, local = _here()
+    guard.require_target("process.link", target)
     local.check_room()
 
     def work() -> None:
@@ -515,6 +523,7 @@ def register(name: str) -> None:
         raise Invalid(f"{name!r} would be taken for an entry id or a pid: without ':' and '/'")
     name_key(name)
     plane, local = _here()
+    guard.require("process.register", name)
 
     def work() -> None:
         holder = plane.names.get(name) or plane.post.directory.name(name)

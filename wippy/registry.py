@@ -13,17 +13,18 @@ keeper, which judges, commits, and answers when the change is on the disk.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
 
 from wippy.core import entry as entries
+from wippy.core.conditions import Fields
 from wippy.core.entry import DATA_KIND, EntryChange, EntryDoc
 from wippy.core.pattern import parse
 from wippy.core.registry import ApplyChanges, ApplyVersion, Version
 from wippy.errors import Invalid
-from wippy.runtime import keeper_link
+from wippy.runtime import guard, keeper_link
 from wippy.runtime import registry as reading
 from wippy.runtime.context import find_current
 
@@ -118,9 +119,12 @@ def get(entry_id: str) -> Entry:
 
     Raises:
         NotFound: There is none; names the nearest.
+        PermissionDenied: A policy denies it, or none allows it.
         Invalid: `entry_id` is no id, or the process belongs to no node.
     """
-    return _entry(reading.reader().get(entry_id))
+    entry = _entry(reading.reader().get(entry_id))
+    guard.require("registry.get", entry_id, _fields(entry))
+    return entry
 
 
 def find(
@@ -130,7 +134,8 @@ def find(
     meta: Mapping[str, Any] | None = None,
     pattern: str | None = None,
 ) -> list[Entry]:
-    """Return the entries that are all of what is asked for, in the order of their ids.
+    """Return the entries that are all of what is asked for, and that the caller may read, in the
+    order of their ids.
 
     Args:
         kind: Of this kind.
@@ -143,7 +148,8 @@ def find(
     """
     wanted = None if pattern is None else parse(pattern)
     found = map(_entry, reading.reader().find(kind, namespace, wanted))
-    return [entry for entry in found if meta is None or _has(entry.meta, meta)]
+    alike = (entry for entry in found if meta is None or _has(entry.meta, meta))
+    return [entry for entry in alike if _may_read(entry)]
 
 
 def version() -> int:
@@ -157,8 +163,8 @@ def versions(limit: int = 100) -> list[Version]:
 
 
 def snapshot() -> Snapshot:
-    """Return all entries as they are now, consistent with each other."""
-    return Snapshot(*reading.reader().snapshot_at(None))
+    """Return all entries that the caller may read as they are now, consistent with each other."""
+    return _readable(*reading.reader().snapshot_at(None))
 
 
 def snapshot_at(version: int) -> Snapshot:
@@ -167,7 +173,7 @@ def snapshot_at(version: int) -> Snapshot:
     Raises:
         NotFound: There is no such version, or it is so old that it was forgotten.
     """
-    return Snapshot(*reading.reader().snapshot_at(version))
+    return _readable(*reading.reader().snapshot_at(version))
 
 
 # --- writing -------------------------------------------------------------------------------------
@@ -248,6 +254,7 @@ class Changes:
             timeout_s: How long to wait for the keeper, seconds.
 
         Raises:
+            PermissionDenied: A policy denies it, or none allows it (the keeper says so).
             Conflict: The registry is not at `expected_version`, or an entry not at its own; shows
                 both sides.
             AlreadyExists, NotFound: As said at `create`, `update` and `delete`.
@@ -258,6 +265,8 @@ class Changes:
         request = ApplyChanges(
             changes=tuple(self._changes),
             author=_author(),
+            credential=_credential(),
+            identity=guard.acting(),
             comment=comment,
             expected_version=expected_version,
         )
@@ -295,6 +304,8 @@ async def apply_version(
     request = ApplyVersion(
         version=version,
         author=_author(),
+        credential=_credential(),
+        identity=guard.acting(),
         comment=comment or f"version {version} restored",
         expected_version=expected_version,
     )
@@ -314,6 +325,29 @@ def _copy(data: Mapping[str, Any] | None) -> dict[str, Any]:
     if data is not None and not isinstance(data, Mapping):
         raise TypeError(f"data and meta are dicts, not {type(data).__name__}")
     return {} if data is None else dict(data)
+
+
+def _credential() -> bytes:
+    context = find_current()
+    return b"" if context is None else context.credential
+
+
+def _may_read(entry: Entry) -> bool:
+    context = find_current()
+    return context is None or guard.is_allowed(context, "registry.get", entry.id, _fields(entry))
+
+
+def _readable(version: int, rows: dict[str, tuple[int, bytes]]) -> Snapshot:
+    """Return a snapshot without what the caller may not read."""
+    snapshot, context = Snapshot(version, rows), find_current()
+    if context is None or not guard.is_bound(context):
+        return snapshot
+    kept = {id_: row for id_, row in rows.items() if _may_read(snapshot[id_])}
+    return Snapshot(version, kept)
+
+
+def _fields(entry: Entry) -> Callable[[], Fields]:
+    return lambda: {"kind": entry.kind, "meta": entry.meta, "data": entry.data}
 
 
 def _author() -> str:

@@ -75,6 +75,7 @@ class LoadRegistry(msgspec.Struct, frozen=True, kw_only=True, tag="load_registry
         comment: Why.
         origin: Where the entries come from: the configuration folder.
         expected_version: Version it was based on; another is a `Conflict`. None takes any.
+        credential: The root's own: only an operator loads files.
     """
 
     docs: tuple[EntryDoc, ...]
@@ -83,6 +84,7 @@ class LoadRegistry(msgspec.Struct, frozen=True, kw_only=True, tag="load_registry
     comment: str = ""
     origin: str = ""
     expected_version: int | None = None
+    credential: bytes = b""
 
 
 class Backup(msgspec.Struct, frozen=True, tag="backup"):
@@ -93,9 +95,11 @@ class Backup(msgspec.Struct, frozen=True, tag="backup"):
 
 
 class ForgetVersions(msgspec.Struct, frozen=True, tag="forget_versions"):
-    """Forget all versions of the registry but the last `keep` (at least 1). Answer: `Forgotten`."""
+    """Forget all versions of the registry but the last `keep` (at least 1), for the root, which
+    shows its `credential`. Answer: `Forgotten`."""
 
     keep: int
+    credential: bytes = b""
 
 
 Asked = AppendHistory | LoadRegistry | ApplyChanges | ApplyVersion | ForgetVersions | Backup

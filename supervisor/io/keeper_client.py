@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 
 import zmq
+from msgspec.structs import replace
 
 from supervisor.core import keeping
 from supervisor.core.facts import Fact
@@ -72,6 +73,7 @@ class KeeperClient:
         context: ZeroMQ's; an own one by default.
         capacity: Facts kept at most.
         resend_s: First wait for an answer before a request is sent again.
+        credential: The root's, which shows that what it asks is asked for an operator.
 
     Attributes:
         dropped: Facts lost because the keeper did not answer for too long.
@@ -87,7 +89,9 @@ class KeeperClient:
         context: zmq.Context[zmq.Socket[bytes]] | None = None,
         capacity: int = CAPACITY,
         resend_s: float = RESEND_S,
+        credential: bytes = b"",
     ) -> None:
+        self._credential = credential
         self.dropped = 0
         self.refused = 0
         self.bad_frames = 0
@@ -191,6 +195,7 @@ class KeeperClient:
     ) -> Committed:
         """Change the registry; on the disk when this returns. Raises as `load_registry`, and
         `NotFound` or `AlreadyExists` for entries and versions that are not there, or are."""
+        request = replace(request, credential=self._credential)
         answer = await self._ask(request, timeout_s)
         if not isinstance(answer, Committed):
             raise Internal(f"the keeper answered a change of the registry with {answer!r}")
@@ -198,7 +203,7 @@ class KeeperClient:
 
     async def forget_versions(self, keep: int, *, timeout_s: float = ANSWER_TIMEOUT_S) -> Forgotten:
         """Forget all versions of the registry but the last `keep`; raises as `change_registry`."""
-        answer = await self._ask(ForgetVersions(keep), timeout_s)
+        answer = await self._ask(ForgetVersions(keep, self._credential), timeout_s)
         if not isinstance(answer, Forgotten):
             raise Internal(f"the keeper answered a request to forget with {answer!r}")
         return answer

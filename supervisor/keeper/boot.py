@@ -11,6 +11,7 @@ import zmq
 
 from supervisor.core.keeping import KEEPER_SOCKET
 from supervisor.io.state_lock import StateLock
+from supervisor.keeper.gate import Gate
 from supervisor.keeper.lmdb_store import LmdbStore
 from supervisor.keeper.loop import MAX_WAITING, KeeperLoop
 from wippy.core.ports import SystemPort
@@ -26,11 +27,21 @@ PROCESS_ENDED = "process_ended"
 
 
 class KeeperSettings(msgspec.Struct, frozen=True):
-    """Settings of the keeper's job; folders are absolute."""
+    """Settings of the keeper's job; folders are absolute.
+
+    Attributes:
+        run_dir: Where its socket is.
+        state_dir: What it writes.
+        history_limit: Facts kept.
+        operator: The root's credential; empty takes everybody for an operator.
+        is_strict: What no policy allows is denied.
+    """
 
     run_dir: str
     state_dir: str
     history_limit: int = 100_000
+    operator: bytes = b""
+    is_strict: bool = False
 
 
 async def main(port: SystemPort) -> None:
@@ -46,21 +57,27 @@ async def main(port: SystemPort) -> None:
     lock = await _hold(state_dir)
     try:
         # In a thread: a migration may take longer than a heartbeat.
-        store = await asyncio.to_thread(LmdbStore, state_dir, history_limit=settings.history_limit)
+        store = await asyncio.to_thread(
+            LmdbStore,
+            state_dir,
+            history_limit=settings.history_limit,
+            is_strict=settings.is_strict,
+        )
         try:
-            await _serve(port, store, Path(settings.run_dir))
+            await _serve(port, store, settings)
         finally:
             await asyncio.to_thread(store.close)
     finally:
         lock.release()
 
 
-async def _serve(port: SystemPort, store: LmdbStore, run_dir: Path) -> None:
+async def _serve(port: SystemPort, store: LmdbStore, settings: KeeperSettings) -> None:
     context = zmq.Context()
     socket = context.socket(zmq.ROUTER)
     try:
-        _bind(socket, run_dir)
-        loop = KeeperLoop(socket, store, port.publish)
+        _bind(socket, Path(settings.run_dir))
+        gate = Gate(settings.operator, is_strict=settings.is_strict, publish=port.publish)
+        loop = KeeperLoop(socket, store, port.publish, gate)
         serving = asyncio.create_task(loop.serve())
         told = asyncio.create_task(_listen(port, loop))
         cancelled = asyncio.ensure_future(port.cancelled())
@@ -93,6 +110,8 @@ async def _listen(port: SystemPort, loop: KeeperLoop) -> None:
         told = await port.told()
         if told.topic == PROCESS_ENDED:
             await loop.clear_stale_readers()
+        else:
+            loop.told(told.topic, told.payload)
 
 
 async def _hold(state_dir: Path) -> StateLock:

@@ -43,6 +43,7 @@ class LmdbStore:
         applied_limit: Answers kept.
         map_bytes: First size of the map.
         retention: How much of the registry's history is kept.
+        is_strict: What no policy allows is denied.
     """
 
     level = "os"
@@ -55,8 +56,9 @@ class LmdbStore:
         applied_limit: int = applied.APPLIED_LIMIT,
         map_bytes: int = FIRST_MAP_BYTES,
         retention: Retention | None = None,
+        is_strict: bool = False,
     ) -> None:
-        self._registry = Registry(retention)
+        self._registry = Registry(retention, is_strict=is_strict)
         self._history_limit = max(1, history_limit)
         self._applied_limit = applied_limit
         folder = state_folder(state_dir)
@@ -118,7 +120,7 @@ class LmdbStore:
             case AppendHistory() as request:
                 return history.append(tx, request, limit=self._history_limit)
             case LoadRegistry() | ApplyChanges() | ApplyVersion() as request:
-                return self._registry.perform(tx, request, at_s=one.at_s)
+                return self._registry.perform(tx, request, at_s=one.at_s, asker=one.asker)
             case ForgetVersions() as request:
                 return self._registry.forget(tx, request)
             case _:

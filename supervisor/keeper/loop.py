@@ -19,10 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import zmq
 
 from supervisor.core import keeping
-from supervisor.core.keeping import Answered, Asked, Backup, Committed, Welcome
+from supervisor.core.keeping import Answered, AppendHistory, Asked, Backup, Committed, Welcome
+from supervisor.core.registry.access import Asker
+from supervisor.keeper.gate import Gate, Guarded
 from supervisor.keeper.store import Stamped, Store
 from wippy.core.codec import encode
 from wippy.core.registry import REGISTRY_COMMITTED
@@ -36,6 +39,9 @@ MAX_GROUP_BYTES = 16 * 2**20
 """Bounds of a commit, so that no answer waits long for the work of others."""
 MAX_READ = 256
 """Frames read in one turn of the event loop, so that heartbeats are not starved."""
+MAX_UNKNOWN = 1_000
+"""Requests kept while the root is asked who makes them; past it the oldest are forgotten, and sent
+again by who waits for them."""
 MAX_BACKUPS = 16
 CLEAR_INTERVAL_S = 10.0
 """Between two looks for stale readers, where commits go on and nobody has told of a death."""
@@ -58,6 +64,7 @@ class KeeperLoop:
         store: What requests are applied to.
         publish: Tells the root: `registry.committed` (version) and `alarm` (text; empty when it
             is over).
+        gate: Tells who asks; by default it is an operator, whoever it is.
 
     Attributes:
         bad_frames: Frames that were dropped, or answered with an error, for what they are.
@@ -69,7 +76,10 @@ class KeeperLoop:
         socket: zmq.Socket[bytes],
         store: Store,
         publish: Callable[[str, dict[str, Any]], None],
+        gate: Gate | None = None,
     ) -> None:
+        self._gate = gate or Gate(b"", is_strict=False, publish=publish)
+        self._unknown: dict[bytes, dict[bytes, tuple[bytes, Guarded, int]]] = {}
         self._socket = socket
         self._store = store
         self._publish = publish
@@ -156,11 +166,51 @@ class KeeperLoop:
             waiting = len(self._waiting)
             full = Unavailable(f"the keeper is busy: {waiting} requests wait; try again")
             self._send(client, request_id, Failure.of(full))
+        elif isinstance(request, AppendHistory):
+            self._queue(client, Stamped(request_id, request, time.time()), size_bytes)
         else:
-            stamped = Stamped(request_id, request, time.time())
-            self._waiting.append(_Waiting(client, stamped, size_bytes))
-            self._waiting_bytes += size_bytes
-            self._work.set()
+            self._guard(client, request_id, request, size_bytes)
+
+    def _queue(self, client: bytes, stamped: Stamped, size_bytes: int) -> None:
+        self._waiting.append(_Waiting(client, stamped, size_bytes))
+        self._waiting_bytes += size_bytes
+        self._work.set()
+
+    # --- who asks ---------------------------------------------------------------------------------
+
+    def told(self, topic: str, payload: dict[str, Any]) -> None:
+        """Take what the root tells of who is who."""
+        try:
+            credential = self._gate.told(topic, payload)
+        except msgspec.ValidationError as error:
+            _log.warning("the root told something malformed (%s): %s", topic, error)
+            return
+        for request_id, one in self._unknown.pop(credential or b"", {}).items():
+            client, request, size_bytes = one
+            self._guard(client, request_id, request, size_bytes, find=self._gate.answered)
+
+    def _guard(
+        self,
+        client: bytes,
+        request_id: bytes,
+        request: Guarded,
+        size_bytes: int,
+        *,
+        find: Callable[[Guarded], Asker | None] | None = None,
+    ) -> None:
+        """Queue a request with who asks; if only the root knows that, keep it until it says so."""
+        try:
+            asker = (find or self._gate.find)(request)
+        except WippyError as error:
+            self._send(client, request_id, Failure.of(error))
+            return
+        if asker is not None:
+            self._queue(client, Stamped(request_id, request, time.time(), asker), size_bytes)
+            return
+        if sum(map(len, self._unknown.values())) >= MAX_UNKNOWN:
+            # Not for ever: of a root that does not answer, nothing is left but its end.
+            self._unknown.pop(next(iter(self._unknown)))
+        self._unknown.setdefault(request.credential, {})[request_id] = client, request, size_bytes
 
     def _is_full(self, size_bytes: int) -> bool:
         too_many = len(self._waiting) >= MAX_WAITING

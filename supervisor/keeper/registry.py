@@ -20,6 +20,7 @@ from supervisor.core.keeping import (
     LoadRegistry,
 )
 from supervisor.core.registry import merge as merging
+from supervisor.core.registry.access import ANYBODY, Access, Asker, check_way_back, has_grants
 from supervisor.core.registry.changeset import Changeset, compose, diff
 from supervisor.core.registry.relocation import relocate
 from supervisor.core.registry.retention import FORGET_AT_ONCE, Retention, is_due
@@ -45,16 +46,22 @@ class Registry:
 
     Args:
         retention: How much of the history is kept.
+        is_strict: What no policy allows is denied.
     """
 
-    def __init__(self, retention: Retention | None = None) -> None:
+    def __init__(self, retention: Retention | None = None, *, is_strict: bool = False) -> None:
         self._retention = retention or Retention()
+        self._is_strict = is_strict
         self._catalog = Catalog()
+        self._access: tuple[Catalog, Access] | None = None
 
-    def perform(self, tx: Tx, request: Request, *, at_s: float) -> Committed:
+    def perform(
+        self, tx: Tx, request: Request, *, at_s: float, asker: Asker = ANYBODY
+    ) -> Committed:
         """Apply a request; the same content makes no new version.
 
         Raises:
+            PermissionDenied: `asker` may not; says what, and which policy says so.
             Conflict: It is not at the expected version; says both sides.
             AlreadyExists, NotFound: Of an entry to be created, or to be updated or deleted; or of
                 a version that is not there.
@@ -64,7 +71,14 @@ class Registry:
         if isinstance(request, LoadRegistry):
             return self._load(tx, request, at_s=at_s)
         changeset = resolve(tx, request)
+        self._access_at(tx).check(asker.identity, changeset)
         check_expected(tx, request.expected_version, changeset)
+        may_leave_nobody = request.is_forced and asker.is_operator
+        if not may_leave_nobody and has_grants(changeset, is_strict=self._is_strict):
+            changed = self._judged(tx, changeset, folder=None)
+            check_way_back(self._access_at(tx), self._access_of(changed), changeset)
+        if asker.author:
+            request = msgspec.structs.replace(request, author=asker.author)
         return self._commit(tx, request, changeset, at_s=at_s, is_checked=False)
 
     def plan(self, tx: Tx, request: ApplyChanges | ApplyVersion) -> Changeset:
@@ -149,6 +163,15 @@ class Registry:
         if self._catalog.version != version:
             self._catalog = read_catalog(version, _structural(tx))
         return self._catalog
+
+    def _access_at(self, tx: Tx) -> Access:
+        catalog = self._catalog_at(tx, layout.current_version(tx))
+        if self._access is None or self._access[0].drafts is not catalog.drafts:
+            self._access = catalog, self._access_of(catalog)
+        return self._access[1]
+
+    def _access_of(self, catalog: Catalog) -> Access:
+        return Access(catalog.drafts, is_strict=self._is_strict)
 
     def _forget(self, tx: Tx, now_s: float) -> None:
         """Forget the oldest versions, a few at a time."""

@@ -16,6 +16,7 @@ from supervisor.core.keeping import (
     ForgetVersions,
     LoadRegistry,
 )
+from supervisor.core.registry.access import ANYBODY, Asker
 
 Stored = AppendHistory | LoadRegistry | ApplyChanges | ApplyVersion | ForgetVersions
 """Requests that change the store."""
@@ -23,11 +24,12 @@ Stored = AppendHistory | LoadRegistry | ApplyChanges | ApplyVersion | ForgetVers
 
 @dataclass(frozen=True, slots=True)
 class Stamped:
-    """A request, its id, and when it came: UTC seconds since the epoch."""
+    """A request, its id, when it came (UTC seconds since the epoch), and who asks."""
 
     request_id: bytes
     request: Stored
     at_s: float
+    asker: Asker = ANYBODY
 
 
 class Store(Protocol):

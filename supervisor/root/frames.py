@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from supervisor.core import steps
 from supervisor.core.facts import FactKind
+from supervisor.core.identity import IDENTITY, IDENTITY_WANTED, as_payload
 from supervisor.core.spec import FORKSERVER_ID, KEEPER_ID
 from supervisor.core.view import State
 from supervisor.root.peers import PEER_FRAMES
@@ -95,10 +96,20 @@ class Frames:
             case messages.Published("alarm", payload):
                 text = str(payload.get("text") or "all is well again")
                 root.chronicle.tell(FactKind.ALARM, text, id=job.slot)
+            case messages.Published(topic, payload) if topic == IDENTITY_WANTED:
+                self._explain(vessel, job, payload)
             case messages.Published("registry.committed", {"version": int(version)}):
                 root.adopting.committed(version)
             case _:
                 raise Invalid(f"{type(frame).__name__} of another generation than {job.generation}")
+
+    def _explain(self, vessel: Vessel, job: messages.Job, payload: dict[str, Any]) -> None:
+        """The keeper has been shown a credential that it does not know."""
+        credential = payload.get("credential")
+        if job.slot != KEEPER_ID or not isinstance(credential, bytes):
+            raise Invalid("only the keeper asks whose a credential is")
+        standing = self._root.credentials.explain(credential)
+        self._root.fleet.send(vessel, messages.Told(IDENTITY, as_payload(standing)))
 
     def _ready(self, vessel: Vessel, job: messages.Job) -> None:
         root = self._root
@@ -137,5 +148,6 @@ class Frames:
         if frame.not_needed:
             root.feed(steps.SaidNotNeeded(frame.child, frame.generation))
         root.peers.actor_ended(seat)
+        root.revoke(frame.child, frame.generation)
         root.pools.ended(frame.child, frame.generation)
         root.feed(steps.Died(frame.child, frame.generation, frame.reason))

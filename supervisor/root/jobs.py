@@ -1,9 +1,10 @@
-"""From a child's spec to the job that its process is sent. Pure."""
+"""From a child's spec to the job that its process is sent."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from supervisor.core.identity import identity_of
 from supervisor.core.linking import code_ref
 from supervisor.core.spec import (
     ChildSpec,
@@ -13,9 +14,11 @@ from supervisor.core.spec import (
     PoolActor,
     PoolWorker,
     RuntimeSpec,
+    SecurityMode,
     System,
     TreeSpec,
 )
+from supervisor.root.credentials import Credentials
 from wippy.core.ids import SPAWNED_MARK
 from wippy.core.messages import (
     ActorJob,
@@ -30,9 +33,17 @@ from wippy.errors import Internal
 
 
 def job_for(
-    spec: ChildSpec, generation: int, runtime: RuntimeSpec, *, log_path: str, notify_path: str
+    spec: ChildSpec,
+    generation: int,
+    runtime: RuntimeSpec,
+    *,
+    log_path: str,
+    notify_path: str,
+    credentials: Credentials,
 ) -> Job:
     """Return the job of a child that has an OS process of its own."""
+    identity = identity_of(spec)
+    is_shared = isinstance(spec.launch, PoolWorker)
     common: dict[str, Any] = {
         "node": runtime.node,
         "slot": spec.id,
@@ -40,7 +51,12 @@ def job_for(
         "title": f"wippy: {spec.id} g{generation} [{runtime.node}]",
         "log_path": log_path,
         "heartbeat_s": runtime.heartbeat_s,
+        "identity": identity,
+        "is_strict": runtime.security is SecurityMode.STRICT,
     }
+    if isinstance(spec.launch, Dedicated | PoolWorker):
+        # Others have nothing to show it to: programs, and the runtime itself.
+        common["credential"] = credentials.give(spec.id, generation, identity, is_shared=is_shared)
     match spec.launch:
         case Dedicated(process=process, code=code, args=args, limits=limits, spawner=spawner):
             env = _identity(spec, generation, runtime)
@@ -74,14 +90,19 @@ def job_for(
                 "run_dir": runtime.run_dir,
                 "state_dir": runtime.state_dir,
                 "history_limit": runtime.history_limit,
+                "operator": credentials.own,
+                "is_strict": runtime.security is SecurityMode.STRICT,
             }
             return SystemJob(target=target, settings=settings, **common)
         case _:
             raise Internal(f"{spec.id} has no OS process of its own")
 
 
-def start_actor_for(spec: ChildSpec, launch: PoolActor, generation: int, actor: int) -> StartActor:
+def start_actor_for(
+    spec: ChildSpec, launch: PoolActor, generation: int, actor: int, credentials: Credentials
+) -> StartActor:
     """Return the frame that starts an actor in a worker."""
+    identity = identity_of(spec)
     return StartActor(
         child=spec.id,
         generation=generation,
@@ -89,6 +110,8 @@ def start_actor_for(spec: ChildSpec, launch: PoolActor, generation: int, actor: 
         process=launch.process,
         code=code_ref(launch.code),
         args=launch.args,
+        identity=identity,
+        credential=credentials.give(spec.id, generation, identity),
     )
 
 

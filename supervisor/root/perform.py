@@ -95,6 +95,7 @@ class Performer:
                 self._root.frames.beats.pop(id, None)
                 self.log_offsets.pop(id, None)
                 self._root.spawns.forgotten(id)
+                self._root.revoke(id)
             case steps.Finish(code):
                 self._root.finish(code)
 
@@ -131,6 +132,7 @@ class Performer:
                         self._root.runtime,
                         log_path=log_path,
                         notify_path=notify_path,
+                        credentials=self._root.credentials,
                     )
                 )
 
@@ -274,6 +276,7 @@ class Performer:
         root.probing.end(job.slot)
         root.frames.beats.pop(job.slot, None)
         reason = root.spawns.judged(job, reason)
+        root.revoke(job.slot, job.generation)
         # Nobody is told of an end before the directory has forgotten it.
         root.directory.process_gone(job.slot, job.generation)
         root.groups.process_gone(vessel.routing_id, job.slot, job.generation)
@@ -285,6 +288,7 @@ class Performer:
             self._died(job, reason)
         if isinstance(job, WorkerJob):
             for seat in root.pools.worker_ended(job.host, vessel):
+                root.revoke(seat.child, seat.generation)
                 root.feed(steps.Died(seat.child, seat.generation, reason))
         # After the replacement is on its way: rows are told apart by their generation, and that of
         # a dead process is no danger to anybody.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from supervisor.core.spec import ChildSpec, PoolActor
+from supervisor.root.credentials import Credentials
 from supervisor.root.fleet import Fleet
 from supervisor.root.jobs import start_actor_for
 from supervisor.root.vessel import Vessel
@@ -45,6 +46,7 @@ class Pools:
         fleet: For sending to workers.
         on_launched: Told of a seat that an actor was given.
         on_change: Told of a host whose workers, or what they carry, have changed.
+        credentials: For the actors.
     """
 
     def __init__(
@@ -52,8 +54,10 @@ class Pools:
         fleet: Fleet,
         on_launched: Callable[[Seat], None],
         on_change: Callable[[str], None],
+        credentials: Credentials,
     ) -> None:
         self._fleet = fleet
+        self._credentials = credentials
         self._on_launched = on_launched
         self._on_change = on_change
         self._pools: dict[str, Pool] = {}
@@ -177,5 +181,6 @@ class Pools:
             self._last_actor += 1
             seat = Seat(spec.id, generation, self._last_actor, worker)
             self._seats[spec.id] = seat
-            self._fleet.send(worker, start_actor_for(spec, launch, generation, seat.actor))
+            order = start_actor_for(spec, launch, generation, seat.actor, self._credentials)
+            self._fleet.send(worker, order)
             self._on_launched(seat)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from supervisor.core import steps
 from supervisor.core.facts import FactKind
+from supervisor.core.identity import IDENTITY_REVOKED
 from supervisor.core.spec import KEEPER_ID, Blueprint, TreeSpec
 from supervisor.core.tree import Tree
 from supervisor.core.view import State
@@ -27,6 +28,7 @@ from supervisor.root.adopting import Adopting
 from supervisor.root.chronicle import Chronicle
 from supervisor.root.clients import Clients
 from supervisor.root.control import ControlSocket
+from supervisor.root.credentials import Credentials
 from supervisor.root.directory import Directory
 from supervisor.root.fleet import Fleet
 from supervisor.root.frames import Frames
@@ -48,6 +50,7 @@ from supervisor.root.stalls import Stalls
 from supervisor.root.subscribers import Subscribers
 from supervisor.root.views import Views
 from supervisor.root.watches import Watches
+from wippy.core.messages import Told
 
 CLOSE_WAIT_S = 2.0
 """Given to each thing that is flushed at the end."""
@@ -109,7 +112,10 @@ class Root:
             on_request=lambda peer, request: self.admin.take(peer, request),
         )
         run_id = f"{int(time.time() * 1000):x}-{root_starts}"
-        self.keeper = KeeperClient(run_dir, run_id, context=self.control.context)
+        self.credentials = Credentials()
+        self.keeper = KeeperClient(
+            run_dir, run_id, context=self.control.context, credential=self.credentials.own
+        )
         self.lines = LogLines(as_json=log_format == "json")
         self.chronicle = Chronicle(self.loop, self.lines, self.keeper)
         self.forkserver = Forkserver(
@@ -144,7 +150,7 @@ class Root:
         self.spawns = Spawns(self)
         self.growth = Growth(self)
         self.adopting = Adopting(self)
-        self.pools = Pools(self.fleet, self._seated, self.peers.host_changed)
+        self.pools = Pools(self.fleet, self._seated, self.peers.host_changed, self.credentials)
         self.probing = Probing(self)
         self.frames = Frames(self)
         self.performer = Performer(self)
@@ -280,6 +286,13 @@ class Root:
     def _told(self) -> None:
         self.subscribers.wake()
         self.observers.wake()
+
+    def revoke(self, slot: str, generation: int | None = None) -> None:
+        """What had the credential of a child's generation (None: of any) is there no more."""
+        credential = self.credentials.revoke(slot, generation)
+        keeper = self.fleet.by_slot.get(KEEPER_ID)
+        if credential is not None and keeper is not None:
+            self.fleet.send(keeper, Told(IDENTITY_REVOKED, {"credential": credential}))
 
     def _seated(self, seat: Seat) -> None:
         self.memory.note_generation(seat.child, seat.generation)

@@ -28,7 +28,8 @@ from supervisor.core.view import State
 from supervisor.root.vessel import Vessel
 from wippy.core import messages
 from wippy.core.ids import SPAWNED_MARK, Pid
-from wippy.core.messages import ActorJob, Cancel, EndProcess, Job, SpawnProcess
+from wippy.core.messages import ActorJob, Cancel, EndProcess, Job, SpawnProcess, WorkerJob
+from wippy.core.policy import OPERATOR, Identity, bounded
 from wippy.core.reasons import ExitReason, Killed, Shutdown, Signal, StartFailed
 from wippy.errors import AlreadyExists, Invalid, NotFound, Unavailable, WippyError
 
@@ -66,15 +67,15 @@ class Spawns:
             root.watches.add(peer, order.slot, 1)
         pid = Pid(root.runtime.node, order.slot, 1)
         try:
-            self._start(order, pid)
+            self._start(peer, order, pid)
         except WippyError as error:
             root.directory.process_gone(order.slot, 1)
             root.watches.add(peer, order.slot, 1)
             root.watches.note_ended(order.slot, 1)
             root.watches.ended(order.slot, 1, StartFailed(detail=str(error)))
 
-    def _start(self, order: SpawnProcess, pid: Pid) -> None:
-        spec = self._spec(order)
+    def _start(self, peer: bytes, order: SpawnProcess, pid: Pid) -> None:
+        spec = self._spec(peer, order)
         if self._root.is_closing:
             raise Unavailable("the node is stopping")
         if len(self._root.tree.forest.supervision(self._supervisor()).order) >= MAX_SPAWNED:
@@ -91,14 +92,16 @@ class Spawns:
             raise Unavailable(f"{SPAWNED_ID} is not there")
         return child
 
-    def _spec(self, order: SpawnProcess) -> ChildSpec:
+    def _spec(self, peer: bytes, order: SpawnProcess) -> ChildSpec:
         code = self.code_of(order.process)
         launch = Dedicated(
             process=order.process,
             code=code,
             args=order.args,
             limits=self._limits(order.host),
-            spawner=Spawner(order.parent, order.link, order.context, order.terminal),
+            spawner=Spawner(
+                order.parent, order.link, order.context, order.terminal, self._identity(peer, order)
+            ),
         )
         return ChildSpec(
             id=order.slot,
@@ -107,6 +110,21 @@ class Spawns:
             lifecycle=Lifecycle(restart=Restart.TEMPORARY),
             launch=launch,
         )
+
+    def _identity(self, peer: bytes, order: SpawnProcess) -> Identity | None:
+        """Return as whom it acts: as who spawns it, and never more than the process of that may."""
+        root = self._root
+        vessel = root.fleet.by_routing_id.get(peer)
+        if vessel is None or vessel.job is None:
+            return OPERATOR  # a client's: `run`, `shell`
+        job = vessel.job
+        slot, generation = job.slot, job.generation
+        if isinstance(job, WorkerJob) and order.parent:
+            seat = root.pools.seat_of(vessel, Pid.parse(order.parent).actor)
+            if seat is not None:
+                slot, generation = seat.child, seat.generation
+        own = root.credentials.identity(slot, generation)
+        return own if order.identity is None else bounded(order.identity, own or Identity(id=slot))
 
     def _limits(self, host: str) -> Limits:
         if not host:

@@ -27,6 +27,7 @@ from typing import Any, Literal
 import msgspec
 
 from wippy.core.codec import FrameDecoder
+from wippy.core.policy import Identity
 from wippy.core.reasons import ExitReason, Lost
 from wippy.core.retry import RetryPolicy
 from wippy.errors import Failure
@@ -96,6 +97,9 @@ class JobBase(msgspec.Struct, frozen=True, kw_only=True, tag_field="job"):
         log_path: File that gets stdout and stderr, opened for appending; empty keeps the own.
         limits: Applied before user code is loaded.
         heartbeat_s: Interval of `Beat`; 0 sends none.
+        identity: As whom it acts; None is the default identity.
+        credential: Shows the keeper that it does; empty shows nothing.
+        is_strict: What no policy allows is denied.
     """
 
     node: str
@@ -105,6 +109,9 @@ class JobBase(msgspec.Struct, frozen=True, kw_only=True, tag_field="job"):
     log_path: str = ""
     limits: OsLimits = OsLimits()
     heartbeat_s: float = 2.0
+    identity: Identity | None = None
+    credential: bytes = b""
+    is_strict: bool = False
 
 
 class ActorJob(JobBase, frozen=True, kw_only=True, tag="actor"):
@@ -324,6 +331,7 @@ class SpawnProcess(msgspec.Struct, frozen=True, tag="spawn_process", kw_only=Tru
         name: Registered for it before it starts; taken already, the start fails. Empty is none.
         context: Context values that it inherits.
         terminal: See `ActorJob`; empty leaves its output to its log.
+        identity: As whom it is to act, within what the process that asks may; None: as that one.
     """
 
     slot: str
@@ -337,6 +345,7 @@ class SpawnProcess(msgspec.Struct, frozen=True, tag="spawn_process", kw_only=Tru
     name: str = ""
     context: dict[str, Any] = {}
     terminal: str = ""
+    identity: Identity | None = None
 
 
 class RegisterName(msgspec.Struct, frozen=True, tag="register_name"):
@@ -469,7 +478,7 @@ class StartActor(msgspec.Struct, frozen=True, tag="start_actor", kw_only=True):
     """To a worker: start an actor as number `actor` for `child`, `generation`.
 
     `log_path` gets what the actor's own code prints where it can be told apart; empty keeps it
-    in the worker's.
+    in the worker's. `identity` and `credential` are the actor's, as in a job.
     """
 
     child: str
@@ -479,6 +488,8 @@ class StartActor(msgspec.Struct, frozen=True, tag="start_actor", kw_only=True):
     code: CodeRef
     args: tuple[Any, ...] = ()
     log_path: str = ""
+    identity: Identity | None = None
+    credential: bytes = b""
 
 
 class CancelActor(msgspec.Struct, frozen=True, tag="cancel_actor"):

@@ -72,6 +72,7 @@ class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
         groups: Groups of policies that do.
         is_strict: What none of them allows is denied.
         within: What it was narrowed from: it may nothing that this may not.
+        is_operator: It is the operator's own, whom no policy binds. No configuration says so.
     """
 
     id: str
@@ -80,6 +81,11 @@ class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
     groups: tuple[str, ...] = ()
     is_strict: bool = False
     within: Identity | None = None
+    is_operator: bool = False
+
+
+OPERATOR = Identity("operator", is_operator=True)
+"""As whom an operator acts: the command line, `run`, `shell`, the files of the configuration."""
 
 
 NO_FIELDS: Fields = {}
@@ -205,6 +211,8 @@ class Ruleset:
         return Decision(is_allowed=False, policy="", identity=identity)
 
     def _decide_one(self, identity: Identity, request: Request, *, is_strict: bool) -> Decision:
+        if identity.is_operator:
+            return Decision(is_allowed=True, policy="", identity=identity)
         known: list[Fields] = []
         for rule in self.rules_of(identity):
             if rule.applies(request, identity, known):
@@ -239,6 +247,24 @@ def narrowed(identity: Identity, within: Identity) -> Identity:
     if depth >= MAX_WITHIN - 1:
         raise Invalid(f"an identity is narrowed {MAX_WITHIN} times at most: a loop without an end?")
     return msgspec.structs.replace(identity, within=within)
+
+
+def bounded(claimed: Identity | None, own: Identity) -> Identity:
+    """Return the identity of who says that it acts as `claimed`, and is known to be `own`: never
+    more than that, wherever the claim says that it ends. None claims nothing.
+
+    Raises:
+        Invalid: It was narrowed too often.
+    """
+    chain: list[Identity] = []
+    one = claimed
+    while one is not None and one != own:
+        chain.append(one)
+        one = one.within
+    result = own
+    for identity in reversed(chain):
+        result = narrowed(identity, result)
+    return result
 
 
 def policy_of(entry_id: str, data: Mapping[str, Any]) -> Policy:

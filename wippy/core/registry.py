@@ -18,6 +18,7 @@ import msgspec
 
 from wippy.core.codec import FrameDecoder
 from wippy.core.entry import EntryChange
+from wippy.core.policy import Identity
 from wippy.errors import Failure
 
 STATE_FOLDER = "state.lmdb"
@@ -115,6 +116,9 @@ class ApplyChanges(msgspec.Struct, frozen=True, kw_only=True, tag="apply_changes
         comment: Why.
         origin: Where it comes from; empty for a change at run time.
         expected_version: Version it was based on; another is a `Conflict`. None takes any.
+        credential: Shows who asks (a process's own, as the root gave it); empty shows nobody.
+        identity: As whom it is asked, within what the one shown may; None: as that one.
+        is_forced: An operator's, that may leave nobody who could change the policies back.
     """
 
     changes: tuple[EntryChange, ...]
@@ -122,15 +126,22 @@ class ApplyChanges(msgspec.Struct, frozen=True, kw_only=True, tag="apply_changes
     comment: str = ""
     origin: str = ""
     expected_version: int | None = None
+    credential: bytes = b""
+    identity: Identity | None = None
+    is_forced: bool = False
 
 
 class ApplyVersion(msgspec.Struct, frozen=True, kw_only=True, tag="apply_version"):
-    """Make a new version that has the entries of `version`. Answer: `Committed`."""
+    """Make a new version that has the entries of `version`. Answer: `Committed`. The last three
+    as in `ApplyChanges`."""
 
     version: int
     author: str = ""
     comment: str = ""
     expected_version: int | None = None
+    credential: bytes = b""
+    identity: Identity | None = None
+    is_forced: bool = False
 
 
 class Committed(msgspec.Struct, frozen=True, tag="committed"):

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from wippy.core.policy import Identity
 from wippy.core.reasons import ExitReason
 from wippy.errors import Failure
 
@@ -65,7 +66,8 @@ class SpawnActor(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
     `first` are messages (topic, payload) delivered before any other; `name` is registered before
     it starts; `context` are the context values that it inherits; `monitor` and `link` are those of
-    the parent, set before it starts, so that no end is missed.
+    the parent, set before it starts, so that no end is missed; `identity` is as whom the parent
+    acts.
     """
 
     actor: int
@@ -77,6 +79,7 @@ class SpawnActor(msgspec.Struct, frozen=True, array_like=True, tag=2):
     name: str = ""
     context: dict[str, Any] = {}
     first: list[tuple[str, Any]] = []
+    identity: Identity | None = None
 
 
 class Monitor(msgspec.Struct, frozen=True, array_like=True, tag=3):
@@ -186,6 +189,7 @@ class Invoke(msgspec.Struct, frozen=True, array_like=True, tag=20):
         context: Context values, which travel on with the calls that the function makes.
         left_s: Seconds until the caller gives up; None: it does not.
         depth: How many calls this one is within, from 0.
+        identity: As whom its caller acts, and so it does; None is the default identity.
     """
 
     function: str
@@ -196,6 +200,7 @@ class Invoke(msgspec.Struct, frozen=True, array_like=True, tag=20):
     context: dict[str, Any] = {}
     left_s: float | None = None
     depth: int = 0
+    identity: Identity | None = None
 
 
 class Returned(msgspec.Struct, frozen=True, array_like=True, tag=21):

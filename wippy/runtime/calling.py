@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 from wippy.core import framing, payload, wire
 from wippy.core.attempts import MAX_DEPTH, CallPlan, is_refused_depth, type_of
 from wippy.core.calls import Kind, Wait
+from wippy.core.conditions import Fields
 from wippy.core.messages import Function, HostReady, WantFunction, WantWorker
 from wippy.core.outgoing import check_size, cost_of
 from wippy.core.placing import Placing
 from wippy.core.retry import RetryPolicy
 from wippy.errors import Cancelled, Failed, Invalid, Timeout, Unavailable, WippyError
+from wippy.runtime import guard
 from wippy.runtime.context import find_current
 from wippy.runtime.local import LocalActor
 from wippy.runtime.peer import Peer
@@ -99,6 +101,7 @@ class Calling:
 
     async def call(self, local: LocalActor, request: Request) -> Any:
         """Call a function; see `wippy.funcs.call`."""
+        guard.require("funcs.call", request.function, lambda: _fields(request))
         context = find_current()
         within = None if context is None else context.call
         scope = _Scope(
@@ -201,6 +204,7 @@ class Calling:
                 framing.raw(payload.encode({**scope.local.values, **request.values})),
                 None if over_s is None else max(0.0, over_s - plane.loop.time()),
                 scope.depth,
+                guard.acting(),
             )
         )
         plane.about_to_wait()
@@ -286,6 +290,10 @@ class Calling:
         else:
             self._known.pop(message.function, None)
         _settle(self._asked.pop(message.function, None), message)
+
+
+def _fields(request: Request) -> Fields:
+    return {"args": payload.decode(request.args)}
 
 
 def _settle(asked: asyncio.Future[Any] | None, answer: object) -> None:

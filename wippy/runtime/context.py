@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from wippy.core.ids import Pid
+from wippy.core.policy import Identity
 from wippy.core.reasons import ExitReason
 from wippy.errors import Invalid
 
@@ -231,6 +232,8 @@ class ActorContext:
         version: Of the code that it runs, where that was once newer; 0 for what it started with.
         is_over: It has ended.
         task: Runs its entry function.
+        identity: As whom it acts; None is the default identity.
+        credential: Shows the keeper that it does.
         outlets: Those of its `LocalActor`, for `send`; none before it is tied.
     """
 
@@ -249,6 +252,8 @@ class ActorContext:
     version: int = 0
     is_over: bool = False
     task: asyncio.Task[Any] | None = None
+    identity: Identity | None = None
+    credential: bytes = b""
     outlets: dict[str, Outlet] = field(default_factory=dict)
     _plane: Plane | None = None
     _local: LocalActor | None = None

@@ -73,6 +73,7 @@ class DedicatedActor:
         job = self._job
         pid = Pid(job.node, job.slot, job.generation)
         context = ActorContext(pid=pid, service=job.slot, process=job.process, module=job.process)
+        context.identity, context.credential = job.identity, job.credential
         self._context = context
         context.tie = lambda: self._tie_up(context)
         set_only_actor(context)

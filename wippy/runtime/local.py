@@ -38,6 +38,7 @@ class LocalActor:
         parent: (process, actor) that spawned it, where that was not told by a watch.
         traps_links: Links come as LINK_DOWN events.
         values: Context values, which its children inherit.
+        is_bound: Policies may deny it something: each of its messages is checked.
         closers: Called at its end, by what they belong to.
     """
 
@@ -57,6 +58,7 @@ class LocalActor:
     parent: tuple[Peer, int] | None = None
     traps_links: bool = False
     values: dict[str, Any] = field(init=False)
+    is_bound: bool = False
     closers: dict[object, Callable[[], object]] = field(init=False)
 
     def __getattr__(self, name: str) -> Any:

@@ -39,6 +39,7 @@ from wippy.core.messages import (
 from wippy.core.reasons import ExitReason, NoProcess
 from wippy.core.wire import Frame
 from wippy.errors import Failure, Invalid, Unavailable
+from wippy.runtime import guard
 from wippy.runtime.bonds import Bonds
 from wippy.runtime.bus import Bus
 from wippy.runtime.calling import Calling
@@ -202,7 +203,9 @@ class Plane:
         if outlet is None or outlet.peer is not peer:
             if len(peer.accounts) > PRUNE_ACCOUNTS:
                 peer.prune()
-            outlet = Outlet(peer, peer.account(actor), local.number, self.thread)
+            # One that may be denied something has no fast path (`guard`).
+            thread = guard.SHUT if local.is_bound else self.thread
+            outlet = Outlet(peer, peer.account(actor), local.number, thread)
             local.outlets[target] = outlet
             if len(local.outlets) > PRUNE_ACCOUNTS:
                 _prune_outlets(local)

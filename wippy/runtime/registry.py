@@ -293,6 +293,11 @@ def set_node(state_dir: str, run_dir: str) -> None:
     _Here.run_dir = run_dir
 
 
+def has_reader() -> bool:
+    """Say whether this process belongs to a node."""
+    return _Here.reader is not None
+
+
 def reader() -> RegistryReader:
     """Return the registry of this process's node; `Invalid` where it belongs to none."""
     if _Here.reader is None:

@@ -76,6 +76,9 @@ class Serving:
         plane: What carries the frames.
         codes: Finds the code of entries.
         pid: Of the worker's actor 0.
+
+    Attributes:
+        credential: Of the worker: what functions write, they write with it.
     """
 
     def __init__(self, plane: Plane, codes: Codes, pid: Pid) -> None:
@@ -91,6 +94,7 @@ class Serving:
         self._units = 0
         self._peak = 0
         self._is_stopping = False
+        self.credential = b""
 
     def peak(self) -> int:
         """Return the most calls that were under way at once since this was asked last."""
@@ -149,6 +153,7 @@ class Serving:
         pid = Pid(self._pid.node, self._pid.slot, self._pid.generation, next(self._numbers))
         context = ActorContext(pid=pid, service=order.function, process=order.function)
         context.call = CallScope(over_s, max(0, order.depth))
+        context.identity, context.credential = order.identity, self.credential
         call = _Call(peer, order, context, over_s)
         local = LocalActor(
             pid.actor,

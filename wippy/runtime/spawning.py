@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from wippy.core import framing, ids, payload, wire
 from wippy.core.directory import HostAddress, name_key
 from wippy.core.messages import EndProcess, SpawnProcess
+from wippy.runtime import guard
 from wippy.runtime.local import LocalActor
 from wippy.runtime.peer import Peer
 from wippy.runtime.post import Post, check_size, check_topic
@@ -137,6 +138,7 @@ class Spawner:
             name=options.name,
             context=framing.raw(payload.encode(order.values())),
             first=framing.raw(payload.encode([list(one) for one in options.first])),
+            identity=guard.acting(),
         )
         peer.say(item)
         return peer, actor
@@ -158,6 +160,7 @@ class Spawner:
                 link=order.is_linked,
                 name=order.options.name,
                 context=framing.raw(payload.encode(order.values())),
+                identity=guard.acting(),
             )
         )
         peer = self._plane.peer(slot, 1)

@@ -68,6 +68,7 @@ class Worker:
             plane.on_spawn = self._spawn
             pid = Pid(job.node, job.slot, job.generation)
             plane.serving = self._serving = Serving(plane, self._codes, pid)
+            self._serving.credential = job.credential
         self._hosted: dict[int, Hosted] = {}
         self._stop: asyncio.Future[Cancel] = asyncio.get_running_loop().create_future()
 
@@ -123,6 +124,7 @@ class Worker:
             self._say_ended(order, Outcome(StartFailed(detail="the worker is stopping")))
             return
         context = self._context(order.actor, order.child, order.process)
+        context.identity, context.credential = order.identity, order.credential
         hosted = Hosted(order, context, order.process, tuple(payload.restore(order.args)))
         hosted.log = ActorLog(order.log_path) if order.log_path else None
         self._begin(order.actor, hosted)
@@ -131,6 +133,7 @@ class Worker:
         """Start an actor for another one: it can be sent to from now on."""
         assert self._plane is not None
         context = self._context(order.actor, order.process, order.process)
+        context.identity, context.credential = order.identity, self._job.credential
         local = context.local
         assert local is not None
         if order.context:
