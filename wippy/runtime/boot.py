@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import setproctitle
+import zmq
 from multiprocess import forkserver, resource_tracker
 
 from wippy.core import messages
@@ -39,6 +40,7 @@ from wippy.core.messages import (
 )
 from wippy.errors import WippyError
 from wippy.runtime import (
+    foothold,
     freshness,
     guard,
     judge,
@@ -95,6 +97,7 @@ class Life:
         self._role: Role | None = None
         self._pull: PullSocket | None = None
         self._plane: Plane | None = None
+        self._foothold: zmq.Context[zmq.Socket[bytes]] | None = None
         self._is_orphan = False
         self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self._loop)
@@ -130,7 +133,7 @@ class Life:
         job = self._birth.job
         # Whoever gives up the rights to reach the socket must have reached it before. A spare has:
         # its Assign came through it.
-        gives_up_rights = job is not None and bool(job.limits.user or job.limits.group)
+        gives_up_rights = job is not None and _gives_up_rights(job)
         self._control.connect(self._birth.endpoint, self._birth.routing_id, confirm=gives_up_rights)
 
     def _reconnect(self) -> None:
@@ -191,14 +194,17 @@ class Life:
             self._pull = PullSocket(self._control.context, born.message_dir, name)
         else:
             self._pull.rename(name)
+        is_leaving = _gives_up_rights(job)
+        if is_leaving:
+            self._foothold = foothold.context_in(born.message_dir)
         self._plane = Plane(
             self._loop,
             self._control,
-            self._control.context,
+            self._foothold or self._control.context,
             self._pull,
             pid=Pid(job.node, job.slot, job.generation),
-            message_dir=born.message_dir,
-            directory=Directory(os.path.dirname(born.message_dir)),
+            message_dir=foothold.HERE if is_leaving else born.message_dir,
+            directory=Directory(os.path.dirname(born.message_dir), is_kept=is_leaving),
         )
 
     async def _assignment(self) -> Job | None:
@@ -240,6 +246,8 @@ class Life:
             self._plane.close()
         elif self._pull is not None:
             self._pull.close()
+        if self._foothold is not None:
+            self._foothold.term()
         self._control.close()
         if self._is_orphan:
             watchdog.kill_own_group()
@@ -266,7 +274,12 @@ def _may_be_tied_late(job: Job | None) -> bool:
     """
     if not isinstance(job, ActorJob) or job.parent:
         return False
-    return not (job.limits.user or job.limits.group)
+    return not _gives_up_rights(job)
+
+
+def _gives_up_rights(job: Job) -> bool:
+    """Say whether the process is to be somebody else than the runtime."""
+    return bool(job.limits.user or job.limits.group)
 
 
 def _do_nothing(_job: Job) -> None:
