@@ -33,7 +33,7 @@ entries:
 """
 CODE = """
 import asyncio, os
-from wippy import events, funcs, groups, process
+from wippy import errors, events, registry, funcs, groups, process
 
 async def echo():
     process.register("the " + process.id()[4:])
@@ -92,6 +92,14 @@ async def looks():
         stand = f"/proc/self/task/{tid}/cwd"
         attempts["list " + tid] = lambda stand=stand: os.listdir(stand)
         attempts["make " + tid] = lambda stand=stand: open(stand + "/made", "w")
+    try:
+        print(registry.get("app:high"), flush=True)
+    except errors.PermissionDenied as error:
+        print("registry:", str(error)[:34], flush=True)
+    try:
+        print(await registry.changes().delete("app:who").apply(), flush=True)
+    except errors.PermissionDenied as error:
+        print("keeper:", str(error)[:34], flush=True)
     here = os.getcwd()
     allowed = []
     for name, attempt in attempts.items():
@@ -146,7 +154,8 @@ def test_what_it_took_along_opens_nothing_else_to_it(node: Callable[..., RealNod
     shop = started(node)
     shop.wait_view(lambda _view: "done" in shop.log("app:burglar"))
     said = shop.log("app:burglar").splitlines()
-    assert said == ["allowed [] True", "done"]
+    closed = "a process with a user of its own ("
+    assert said == [f"registry: {closed}", f"keeper: {closed}", "allowed [] True", "done"]
     assert not [name for name in os.listdir(shop.run_dir / "m") if name == "made"]
     assert (shop.run_dir.stat().st_mode & 0o777) == 0o700
     assert ((shop.run_dir / "m").stat().st_mode & 0o777) == 0o711

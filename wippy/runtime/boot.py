@@ -340,7 +340,10 @@ def _settle_in(job: Job, bind: Callable[[Job], None]) -> str | None:
     bind(job)
     if isinstance(job, ActorJob) and job.terminal:
         output.take_terminal(job.terminal)
+    before = os.geteuid()
     os_limits.apply(job.limits)
+    if os.geteuid() != before:
+        registry.close_to_user()
     return None
 
 

@@ -36,7 +36,7 @@ from wippy.core.registry import (
     number_key,
     number_of,
 )
-from wippy.errors import Invalid, NotFound, Unavailable
+from wippy.errors import Invalid, NotFound, PermissionDenied, Unavailable
 
 MAX_READERS = 4096
 MAX_TABLES = 64
@@ -44,6 +44,11 @@ MAX_TABLES = 64
 NEAR_IDS = 1000
 """Ids of a namespace that are looked at for the nearest to one that is not there."""
 _TABLES = (REGISTRY, REGISTRY_BY_KIND, REGISTRY_VERSIONS, REGISTRY_CHANGES)
+
+CLOSED = (
+    "a process with a user of its own (user:) has neither the registry nor the keeper: let another "
+    "actor of the node read or change it, and send what is needed"
+)
 
 T = TypeVar("T")
 Found = tuple[int, EntryDoc]
@@ -278,11 +283,27 @@ def _snapshot(tables: Tables, version: int | None) -> tuple[int, dict[str, tuple
 # --- of this process -----------------------------------------------------------------------------
 
 
+class _ClosedRegistry(RegistryReader):
+    """The registry of a process that may not read it."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def version(self) -> int:
+        """Return 0: nothing of it is seen here."""
+        return 0
+
+    def read(self, look: Callable[[Tables], T], missing: T) -> T:
+        """Refuse."""
+        raise PermissionDenied(CLOSED)
+
+
 class _Here:
     """Where this process finds the registry; set once, after the fork."""
 
     reader: RegistryReader | None = None
     run_dir: str = ""
+    is_closed: bool = False
 
 
 def set_node(state_dir: str, run_dir: str) -> None:
@@ -291,6 +312,15 @@ def set_node(state_dir: str, run_dir: str) -> None:
         _Here.reader.close()
     _Here.reader = RegistryReader(state_dir) if state_dir else None
     _Here.run_dir = run_dir
+    _Here.is_closed = False
+
+
+def close_to_user() -> None:
+    """This process has given up the rights to reach the registry: say so to whoever asks for it."""
+    if _Here.reader is not None:
+        _Here.reader.close()
+        _Here.reader = _ClosedRegistry()
+    _Here.is_closed = True
 
 
 def has_reader() -> bool:
@@ -306,7 +336,14 @@ def reader() -> RegistryReader:
 
 
 def run_dir() -> str:
-    """Return the run folder of this process's node; `Invalid` where it belongs to none."""
+    """Return the run folder of this process's node, for the way to its keeper.
+
+    Raises:
+        Invalid: It belongs to none.
+        PermissionDenied: It has given up the rights to reach it.
+    """
+    if _Here.is_closed:
+        raise PermissionDenied(CLOSED)
     if not _Here.run_dir:
         raise Invalid("this process belongs to no node, so it has no keeper")
     return _Here.run_dir
