@@ -1,4 +1,4 @@
-"""The example of the guide, in a node, prints what it says; a user's own driver is told to close."""
+"""The example of the guide, in a node, prints what it says; a driver of a user's own closes."""
 
 from __future__ import annotations
 
