@@ -18,6 +18,7 @@ from wippy.core.directory import (
     host_key,
     known_key,
     name_key,
+    promised_key,
     service_key,
 )
 from wippy.core.ids import Pid
@@ -44,6 +45,7 @@ class Directory:
         self._services: dict[str, tuple[Pid, int]] = {}
         self._by_process: dict[tuple[str, int], set[str]] = {}
         self._hosts: dict[str, HostAddress] = {}
+        self._promised: dict[str, HostAddress] = {}
 
     # --- services ---
 
@@ -119,3 +121,11 @@ class Directory:
             return
         self._hosts[id] = address
         self._rows.write_directory({host_key(id): encode_row(address) if workers else None})
+
+    def put_promised(self, id: str, workers: tuple[tuple[str, int, int], ...]) -> None:
+        """Say which workers a pool that has none is about to have."""
+        address = HostAddress(workers)
+        if self._promised.get(id, HostAddress(())) == address:
+            return
+        self._promised[id] = address
+        self._rows.write_directory({promised_key(id): encode_row(address) if workers else None})

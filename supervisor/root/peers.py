@@ -174,6 +174,7 @@ class Peers:
             self._root.watches.ended(fact.id, fact.generation, fact.reason)
         elif fact.kind is FactKind.READY:
             self._ready(fact.id, fact.generation)
+        self._root.promises.heed(fact)
 
     def _ready(self, id: str, generation: int) -> None:
         """A child has become READY: from now on it is found under its id."""
@@ -214,4 +215,5 @@ class Peers:
     def host_changed(self, host: str) -> None:
         """The workers of a pool, or what they carry, have changed."""
         self._root.directory.put_host(host, self._root.pools.workers(host))
+        self._root.promises.changed(host)
         self._root.growth.changed(host)

@@ -43,6 +43,7 @@ from supervisor.root.peers import Peers
 from supervisor.root.perform import Performer
 from supervisor.root.pools import Pools, Seat
 from supervisor.root.probing import Probing
+from supervisor.root.promises import Promises
 from supervisor.root.run_folder import RunFolder
 from supervisor.root.runs import Runs
 from supervisor.root.spawns import Spawns
@@ -150,6 +151,7 @@ class Root:
         self.spawns = Spawns(self)
         self.growth = Growth(self)
         self.adopting = Adopting(self)
+        self.promises = Promises(self)
         self.pools = Pools(self.fleet, self._seated, self.peers.host_changed, self.credentials)
         self.probing = Probing(self)
         self.frames = Frames(self)
@@ -237,6 +239,7 @@ class Root:
             f"root pid {self.views.pid} starts {self.blueprint.source}"
             + (f" (root number {self.root_starts})" if self.root_starts > 1 else ""),
         )
+        self.promises.begin()
         self.feed(steps.Begin())
 
     def shut_down(self, why: str, code: int = 0) -> None:

@@ -26,6 +26,7 @@ from wippy.core.directory import (
     host_key,
     known_key,
     name_key,
+    promised_key,
     service_key,
 )
 from wippy.core.ids import Pid
@@ -74,6 +75,10 @@ class Directory:
     def host(self, entry_id: str) -> HostAddress | None:
         """Return the workers of a pool, or None where it has none (or is no pool)."""
         return self._row(host_key(entry_id), decode_host)
+
+    def promised(self, entry_id: str) -> HostAddress | None:
+        """Return the workers that a pool which has none is about to have, or None."""
+        return self._row(promised_key(entry_id), decode_host)
 
     def members(self, group: str) -> dict[str, int]:
         """Return the members of a group: `<slot>.<generation>/<actor>` to times."""

@@ -166,6 +166,9 @@ class MemoryNode:
         self.worker(slot)
         return HostAddress(((slot, GENERATION, 0),))
 
+    def promised(self, entry_id: str) -> None:
+        """Every pool has its worker as soon as it is named."""
+
     # --- what processes ask of the root -----------------------------------------------------------
 
     def take(self, process: MemoryProcess, data: bytes) -> None:

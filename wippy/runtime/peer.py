@@ -152,6 +152,7 @@ class Peer:
         accounts: By actor number.
         linked: Numbers of the actors here that are linked to one there.
         is_gone: It has ended.
+        is_promised: It is to come (`wippy.runtime.promised`): what is said to it waits.
         used_at_s: When something was last sent to it, by the loop's clock.
         frames: Sent to it so far.
 
@@ -180,6 +181,7 @@ class Peer:
         self.accounts: dict[int, Account] = {}
         self.linked: set[int] = set()
         self.is_gone = False
+        self.is_promised = False
         self.is_watched = False
         self.used_at_s = 0.0
         self.frames = 0

@@ -50,6 +50,7 @@ from wippy.runtime.local import LocalActor
 from wippy.runtime.membership import Membership
 from wippy.runtime.peer import Outlet, Peer, Transport
 from wippy.runtime.post import Post
+from wippy.runtime.promised import Promised
 from wippy.runtime.sockets import LINGER_MS, Loopback, PullSocket, PushSocket, endpoint
 from wippy.runtime.spawning import Spawner
 
@@ -146,7 +147,7 @@ class Plane:
         self.names: dict[str, str] = {}
         self.bonds = Bonds(self)
         self.post = Post(self, directory)
-        self.spawner = Spawner(self, self.post)
+        self.spawner = Spawner(self, self.post, Promised(self, directory))
         self.calling = Calling(self)
         self.serving: Serves | None = None
         self.groups = Membership(self)
@@ -192,7 +193,7 @@ class Plane:
 
     def watch(self, peer: Peer) -> None:
         """Be told by the root when `peer` is gone; again does nothing."""
-        if not peer.is_watched and peer is not self.own:
+        if not peer.is_watched and peer is not self.own and not peer.is_promised:
             peer.is_watched = True
             self.root.send(WatchProcess(peer.slot, peer.generation))
 
@@ -212,10 +213,27 @@ class Plane:
         return outlet
 
     def _connect(self, peer: Peer) -> Transport | None:
+        if peer.is_promised:
+            return None
         if peer is self.own:
             return Loopback(self.loop, self._take_own, self._variables)
         self.watch(peer)
         return self._connections.connect(peer)
+
+    def kept(self, peer: Peer) -> None:
+        """A process that was promised is there: say what has waited for it."""
+        peer.is_promised = False
+        self.watch(peer)
+        transport = self._connect(peer)
+        if transport is not None:
+            peer.connected(transport)
+
+    def broken(self, peer: Peer, reason: ExitReason) -> None:
+        """A process that was promised has not come: it ends before it was there. It may be promised
+        again, so it is not remembered as gone."""
+        peer.is_promised = False
+        self._bury(Gone(peer.slot, peer.generation, reason))
+        self._gone.pop((peer.slot, peer.generation), None)
 
     def _push(self, peer: Peer) -> Transport:
         return PushSocket(self._context, endpoint(self._message_dir, peer.slot, peer.generation))
@@ -443,6 +461,8 @@ class Plane:
                 self._name_taken(name, pid)
             case Function() | HostReady():
                 self.calling.told(message)
+                if isinstance(message, HostReady):
+                    self.spawner.promised.told(message)
             case GroupMembers() | GroupChanged() | AllLeft():
                 self.groups.told(message)
             case Observing() | Observed():

@@ -18,6 +18,7 @@ from wippy.runtime import guard
 from wippy.runtime.local import LocalActor
 from wippy.runtime.peer import Peer
 from wippy.runtime.post import Post, check_size, check_topic
+from wippy.runtime.promised import Promised
 
 if TYPE_CHECKING:
     from wippy.runtime.plane import Plane
@@ -51,9 +52,11 @@ class Spawner:
     Args:
         plane: What carries the frames.
         post: Finds pools.
+        promised: The workers of pools that have none yet.
     """
 
-    def __init__(self, plane: Plane, post: Post) -> None:
+    def __init__(self, plane: Plane, post: Post, promised: Promised) -> None:
+        self.promised = promised
         self._plane = plane
         self._post = post
         self._placed: dict[str, tuple[HostAddress, dict[tuple[str, int], int]]] = {}
@@ -106,14 +109,16 @@ class Spawner:
     # --- in a pool --------------------------------------------------------------------------------
 
     def _place(self, host: str) -> tuple[str, int] | None:
-        """Return the worker of a pool with the fewest actors; None where it has no workers.
+        """Return the worker of a pool with the fewest actors, or one that it is to have; None
+        where there is neither.
 
         The directory's counts are some seconds old: those that were placed since are added.
         """
         address = self._post.directory.host(host)
         if address is None or not address.workers:
             self._placed.pop(host, None)
-            return None
+            return self.promised.place(host)
+        self.promised.look(host)
         known = self._placed.get(host)
         if known is None or known[0] != address:
             known = self._placed[host] = (address, {})

@@ -29,6 +29,7 @@ from wippy.core.directory import (
     encode_row,
     host_key,
     name_key,
+    promised_key,
     service_key,
 )
 from wippy.core.messages import ActorJob, Code, CodeRef, Gone, NameFreed, NameTaken, WorkerJob
@@ -102,6 +103,10 @@ class ActorsWorld(FakeRoot):
     def put_host(self, host: str, *workers: tuple[str, int, int]) -> None:
         """Say in the directory where a pool's workers are."""
         self.put(host_key(host), HostAddress(tuple(workers)))
+
+    def promise_host(self, host: str, *workers: tuple[str, int, int]) -> None:
+        """Say in the directory which workers a pool without any is about to have."""
+        self.put(promised_key(host), HostAddress(tuple(workers)))
 
     def define(self, process: str, text: str) -> None:
         """Say what the code of an entry is."""

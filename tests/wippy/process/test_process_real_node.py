@@ -69,3 +69,41 @@ def test_the_actor_example_works_in_a_node(node: Callable[..., RealNode]) -> Non
         "exit Normal() bye",
         "exit Killed",
     ]
+
+
+EAGER = """
+version: "1.0"
+namespace: app
+entries:
+  - {name: boss, kind: process.service, process: main}
+  - {name: main, kind: process.py, source: "file://workers.py", method: main}
+  - {name: hello, kind: process.py, source: "file://workers.py", method: hello}
+  - {name: pool, kind: process.host, workers: 2}
+  - {name: growing, kind: process.host, workers: {min: 0, max: 2}}
+"""
+EAGER_WORKERS = """
+import asyncio
+from wippy import process
+
+async def hello(word):
+    return word
+
+async def main():
+    for host in ("app:pool", "app:growing"):
+        for number in range(3):
+            print(await process.exec("app:hello", host, f"{host} {number}"), flush=True)
+    await asyncio.Event().wait()
+"""
+
+
+@pytest.mark.system
+def test_an_actor_that_starts_before_a_pool_may_spawn_into_it_at_once(
+    node: Callable[..., RealNode],
+) -> None:
+    shop = node({"app.yaml": EAGER, "workers.py": EAGER_WORKERS})
+    lines: list[str] = []
+    for _ in turns():
+        lines = shop.log("app:boss").splitlines()
+        if len(lines) >= 6:
+            break
+    assert lines == [f"app:{host} {number}" for host in ("pool", "growing") for number in range(3)]
