@@ -31,6 +31,8 @@ EVERYONE = "everyone"
 """The group whose policies are those of every identity."""
 MAX_WITHIN = 16
 """Narrowings of narrowings: each costs every check as much as the first."""
+MAX_REMEMBERED = 10_000
+"""Requests whose rules are remembered: an actor asks for the same few over and over."""
 MAX_SHOWN = 5
 """Policies that an error names."""
 
@@ -139,10 +141,13 @@ class Rule:
         self._actions = tuple(map(parse_pattern, policy.actions))
         self._resources = tuple(map(parse_pattern, policy.resources))
 
+    def concerns(self, action: str, resource: str) -> bool:
+        """Say whether its patterns match what is wanted."""
+        return _any(self._actions, action) and _any(self._resources, resource)
+
     def applies(self, request: Request, actor: Identity, known: list[Fields]) -> bool:
-        """Say whether it concerns a request of `actor`; `known` keeps the fields once asked for."""
-        if not _any(self._actions, request.action) or not _any(self._resources, request.resource):
-            return False
+        """Say whether its conditions hold for a request of `actor`, which it concerns; `known`
+        keeps the fields once asked for."""
         conditions = self.policy.conditions
         if not conditions:
             return True
@@ -176,6 +181,7 @@ class Ruleset:
             for group in rule.policy.groups:
                 self._by_group.setdefault(group, []).append(id_)
         self._chosen: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[Rule, ...]] = {}
+        self._concerned: dict[tuple[tuple[Rule, ...], str, str], tuple[Rule, ...]] = {}
         self.has_everyone = EVERYONE in self._by_group
 
     def rules_of(self, identity: Identity) -> tuple[Rule, ...]:
@@ -190,6 +196,17 @@ class Ruleset:
             rules.sort(key=lambda rule: rule.policy.effect is not Effect.DENY)
             chosen = self._chosen[key] = tuple(rules)
         return chosen
+
+    def _rules_for(self, identity: Identity, request: Request) -> tuple[Rule, ...]:
+        rules = self.rules_of(identity)
+        key = (rules, request.action, request.resource)
+        found = self._concerned.get(key)
+        if found is None:
+            if len(self._concerned) >= MAX_REMEMBERED:
+                self._concerned.clear()
+            found = tuple(rule for rule in rules if rule.concerns(request.action, request.resource))
+            self._concerned[key] = found
+        return found
 
     def decide(self, identity: Identity, request: Request, *, is_strict: bool) -> Decision:
         """Judge a request of `identity`, and of all that it was narrowed from.
@@ -214,7 +231,7 @@ class Ruleset:
         if identity.is_operator:
             return Decision(is_allowed=True, policy="", identity=identity)
         known: list[Fields] = []
-        for rule in self.rules_of(identity):
+        for rule in self._rules_for(identity, request):
             if rule.applies(request, identity, known):
                 # Denies come first, so the first that applies decides.
                 is_allowed = rule.policy.effect is Effect.ALLOW
