@@ -7,7 +7,7 @@ names: unknown fields are accepted, new ones have defaults.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice, takewhile
 from pathlib import Path
 
 import msgspec
@@ -17,7 +17,7 @@ from supervisor.core.registry.changeset import Change, Changeset
 from supervisor.core.registry.version import Version
 from supervisor.io.lmdb_env import META, Format
 from supervisor.io.lmdb_tx import Tx
-from wippy.core.entry import EntryPlace
+from wippy.core.entry import DATA_KIND, EntryDoc, EntryPlace, decode_doc
 from wippy.core.registry import (
     REGISTRY,
     REGISTRY_BY_KIND,
@@ -166,9 +166,26 @@ def read_entries(tx: Tx) -> dict[str, bytes]:
     return {key.decode(): bytes(decode_stored(row).doc) for key, row in tx.scan(REGISTRY)}
 
 
+def read_structural(tx: Tx) -> Iterator[EntryDoc]:
+    """Yield the documents of all entries that are more than plain data, by kind; what plain data
+    there is costs nothing."""
+    plain = kind_prefix(DATA_KIND)
+    behind_plain = DATA_KIND.encode() + b"\1"
+    before = takewhile(lambda row: row[0] < plain, tx.scan(REGISTRY_BY_KIND))
+    for key, _ in chain(before, tx.scan(REGISTRY_BY_KIND, start=behind_plain)):
+        row = read_entry(tx, key.partition(b"\0")[2].decode())
+        if row is not None:
+            yield decode_doc(row.doc)
+
+
 def read_files(tx: Tx) -> dict[str, bytes]:
     """Return every entry's encoded document as its file last said it."""
     return {key.decode(): row for key, row in tx.scan(REGISTRY_FILES)}
+
+
+def read_file(tx: Tx, entry_id: str) -> bytes | None:
+    """Return an entry's encoded document as its file last said it, or None."""
+    return tx.get(REGISTRY_FILES, entry_id.encode())
 
 
 def read_place(tx: Tx, entry_id: str) -> EntryPlace | None:
@@ -212,6 +229,15 @@ def read_changes(tx: Tx, version: int) -> Changeset:
     return Changeset(tuple(_change(key, row) for key, row in rows))
 
 
+def changed_structural(tx: Tx, version: int) -> Iterator[str]:
+    """Yield the ids of what was, or is, more than plain data, and was changed after `version`; one
+    that was changed twice comes twice."""
+    for key, row in tx.scan(REGISTRY_CHANGES, start=number_key(version + 1)):
+        change = decode_change_row(row)
+        if not (_is_plain(change.old) and _is_plain(change.new)):
+            yield key[8:].decode()
+
+
 def read_facts(tx: Tx, child_id: str = "") -> Iterator[FactRow]:
     """Yield facts (of one child, if given) newest first; one that cannot be read is skipped.
 
@@ -222,6 +248,17 @@ def read_facts(tx: Tx, child_id: str = "") -> Iterator[FactRow]:
             yield decode_fact_row(row)
         except msgspec.ValidationError:
             continue
+
+
+def _is_plain(doc: bytes | None) -> bool:
+    return doc is None or _decode_kind(doc).kind == DATA_KIND
+
+
+class _Kind(msgspec.Struct):
+    kind: str
+
+
+_decode_kind = msgspec.msgpack.Decoder(_Kind).decode
 
 
 def _fact_rows(tx: Tx, child_id: str) -> Iterator[bytes]:

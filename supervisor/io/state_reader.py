@@ -5,6 +5,8 @@ Works while the keeper writes, after it died, and before there is anything (empt
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -14,7 +16,24 @@ from supervisor.core.registry.version import Version
 from supervisor.io import state_layout as layout
 from supervisor.io.lmdb_reader import LmdbReader
 from supervisor.io.lmdb_tx import Tx
-from wippy.core.entry import EntryDoc, EntryPlace, decode_doc
+from wippy.core.entry import DATA_KIND, EntryDoc, EntryPlace, decode_doc, encode_doc
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """Entries that are more than plain data: what a tree is made from.
+
+    Attributes:
+        version: Of the registry; 0 before the first.
+        docs: Documents by id; None is "no longer, or plain data now".
+        places: Where those stand that are what their files say.
+        is_whole: Whether that is all there is, and not only what was changed.
+    """
+
+    version: int
+    docs: dict[str, EntryDoc | None] = field(default_factory=dict)
+    places: dict[str, EntryPlace] = field(default_factory=dict)
+    is_whole: bool = False
 
 
 class StateReader:
@@ -50,6 +69,11 @@ class StateReader:
         nothing: tuple[int, dict[str, EntryDoc], dict[str, EntryPlace]] = (0, {}, {})
         return self._reader.read(_documents, missing=nothing)
 
+    def structure(self, since: int) -> Structure:
+        """Return what the registry has, beyond plain data, that it did not have at version `since`
+        (0: all that it has). Costs what has changed; all of it where too much was forgotten."""
+        return self._reader.read(lambda tx: _structure(tx, since), missing=Structure(0))
+
     def files(self) -> dict[str, bytes]:
         """Return every entry's encoded document as its file last said it."""
         return self._reader.read(layout.read_files, missing={})
@@ -81,15 +105,36 @@ class StateReader:
 
 
 def _documents(tx: Tx) -> tuple[int, dict[str, EntryDoc], dict[str, EntryPlace]]:
-    files = layout.read_files(tx)
-    docs: dict[str, EntryDoc] = {}
+    docs = {id: decode_doc(encoded) for id, encoded in layout.read_entries(tx).items()}
+    return layout.current_version(tx), docs, _places(tx, docs)
+
+
+def _structure(tx: Tx, since: int) -> Structure:
+    version = layout.current_version(tx)
+    is_whole = not layout.oldest_version(tx) <= since <= version or since == 0
+    docs: dict[str, EntryDoc | None] = {}
+    if is_whole:
+        docs.update((doc.id, doc) for doc in layout.read_structural(tx))
+    else:
+        ids = dict.fromkeys(layout.changed_structural(tx, since))
+        docs.update((id, _structural(tx, id)) for id in ids)
+    return Structure(version, docs, _places(tx, docs), is_whole)
+
+
+def _structural(tx: Tx, entry_id: str) -> EntryDoc | None:
+    row = layout.read_entry(tx, entry_id)
+    doc = None if row is None else decode_doc(row.doc)
+    return None if doc is None or doc.kind == DATA_KIND else doc
+
+
+def _places(tx: Tx, docs: Mapping[str, EntryDoc | None]) -> dict[str, EntryPlace]:
+    """Return where documents stand that are what their files say."""
     places: dict[str, EntryPlace] = {}
-    for entry_id, encoded in layout.read_entries(tx).items():
-        docs[entry_id] = decode_doc(encoded)
-        place = layout.read_place(tx, entry_id) if files.get(entry_id) == encoded else None
-        if place is not None:
-            places[entry_id] = place
-    return layout.current_version(tx), docs, places
+    for id, doc in docs.items():
+        place = layout.read_place(tx, id)
+        if place is not None and doc is not None and layout.read_file(tx, id) == encode_doc(doc):
+            places[id] = place
+    return places
 
 
 def _snapshot_at(tx: Tx, version: int) -> dict[str, bytes]:

@@ -6,8 +6,6 @@ written; what is refused has written nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 
 from supervisor.core.keeping import (
@@ -31,7 +29,7 @@ from supervisor.io.lmdb_env import META
 from supervisor.io.lmdb_tx import Tx
 from supervisor.keeper.catalog import Catalog, read_catalog
 from supervisor.keeper.resolving import check_document, check_expected, resolve
-from wippy.core.entry import DATA_KIND, EntryDoc, decode_doc, encode_doc
+from wippy.core.entry import decode_doc, encode_doc
 from wippy.core.registry import Version, decode_version
 from wippy.errors import Invalid
 
@@ -161,7 +159,7 @@ class Registry:
     def _catalog_at(self, tx: Tx, version: int) -> Catalog:
         """Return the catalog of the registry as it is in this transaction."""
         if self._catalog.version != version:
-            self._catalog = read_catalog(version, _structural(tx))
+            self._catalog = read_catalog(version, layout.read_structural(tx))
         return self._catalog
 
     def _access_at(self, tx: Tx) -> Access:
@@ -198,16 +196,6 @@ def _check_texts(request: Request) -> None:
 def _folder(tx: Tx) -> str:
     """Return the folder of the configuration that was loaded last; empty where there was none."""
     return sources.folder_of(layout.read_source(tx))
-
-
-def _structural(tx: Tx) -> Iterator[EntryDoc]:
-    plain = layout.kind_prefix(DATA_KIND)
-    for key, _ in tx.scan(layout.REGISTRY_BY_KIND):
-        if key.startswith(plain):
-            continue
-        row = layout.read_entry(tx, key.partition(b"\0")[2].decode())
-        if row is not None:
-            yield decode_doc(row.doc)
 
 
 # --- writing -------------------------------------------------------------------------------------

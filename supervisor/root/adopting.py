@@ -52,6 +52,7 @@ class Adopting:
         self._own: set[int] = set()
         self._undoing: asyncio.Task[None] | None = None
         self._essential = forced_essential(root.blueprint)
+        self._read = 0  # the version that the root's blueprint is of; 0 while it is the files'
         self.version = 0
         self.last_good = 0
 
@@ -81,7 +82,7 @@ class Adopting:
         root = self._root
         try:
             found = await asyncio.to_thread(
-                follow, root.blueprint, root.tree.forest.spec, self._essential
+                follow, root.blueprint, self._read, root.tree.forest.spec, self._essential
             )
         except Exception as error:  # noqa: BLE001
             # The boundary: whatever a version says, what runs goes on as it is.
@@ -96,7 +97,7 @@ class Adopting:
         of everything has its own rules."""
         root, before = self._root, self._root.blueprint
         root.blueprint = found.blueprint
-        root.registry_version = self.version = found.version
+        root.registry_version = self.version = self._read = found.version
         on_change = on_changes(found.blueprint)
         if found.difference:
             text = f"version {found.version}: {adoption.summary(found.difference)}"

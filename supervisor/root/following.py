@@ -23,8 +23,8 @@ from supervisor.core.spec import (
     SupervisorEntry,
     TreeSpec,
 )
-from supervisor.io.state_reader import StateReader
-from wippy.core.entry import DATA_KIND, EntryDoc, EntryPlace
+from supervisor.io.state_reader import StateReader, Structure
+from wippy.core.entry import EntryDoc, EntryPlace
 from wippy.errors import Invalid
 
 
@@ -62,6 +62,8 @@ def on_changes(blueprint: Blueprint) -> dict[str, OnChange]:
 def renewed_code(old: Blueprint, new: Blueprint) -> dict[str, Code]:
     """Return the code of the actors whose code, or what it imports, differs: by entry."""
     found: dict[str, Code] = {}
+    if old.entries is new.entries:
+        return found
     for id, entry in new.entries.items():
         before = old.entries.get(id)
         if isinstance(entry, ProcessEntry) and isinstance(before, ProcessEntry):
@@ -87,8 +89,16 @@ def _says_essential(doc: EntryDoc | None) -> bool:
     return bool(isinstance(lifecycle, dict) and lifecycle.get("essential"))
 
 
-def follow(blueprint: Blueprint, tree: TreeSpec, essential: frozenset[str]) -> Followed:
-    """Read the newest version of the registry and return what it means; reads the disk.
+def follow(blueprint: Blueprint, since: int, tree: TreeSpec, essential: frozenset[str]) -> Followed:
+    """Read what the registry has become and return what it means; reads the disk.
+
+    Plain data is no part of it, and costs nothing.
+
+    Args:
+        blueprint: What was followed last, or the files.
+        since: The version that `blueprint` is of; 0 for the files'.
+        tree: Of `blueprint`.
+        essential: Who is essential for this run only.
 
     Raises:
         Invalid: It cannot be run.
@@ -96,37 +106,26 @@ def follow(blueprint: Blueprint, tree: TreeSpec, essential: frozenset[str]) -> F
     """
     reader = StateReader(Path(blueprint.runtime.state_dir))
     try:
-        version, docs, places = reader.documents()
+        found = reader.structure(since)
     finally:
         reader.close()
-    made = made_of(blueprint, docs, places, essential)
-    if not _is_structural(blueprint.docs, docs):
-        return Followed(version, made, tree, adoption.Difference())
+    made = made_of(blueprint, found, essential)
+    if made.docs == blueprint.docs:
+        return Followed(found.version, made, tree, adoption.Difference())
     spec = build(made)
     if circle := find_circle(spec):
         raise Invalid(explain(circle))
-    return Followed(version, made, spec, adoption.compare(tree, spec))
+    return Followed(found.version, made, spec, adoption.compare(tree, spec))
 
 
-def _is_structural(old: dict[str, EntryDoc], new: dict[str, EntryDoc]) -> bool:
-    """Say whether anything differs that a tree is made from."""
-
-    def is_made_of(id: str) -> bool:
-        return any(it is not None and it.kind != DATA_KIND for it in (old.get(id), new.get(id)))
-
-    return any(old.get(id) != new.get(id) and is_made_of(id) for id in {*old, *new})
-
-
-def made_of(
-    blueprint: Blueprint,
-    docs: dict[str, EntryDoc],
-    places: dict[str, EntryPlace],
-    essential: frozenset[str],
-) -> Blueprint:
-    """Return the blueprint of other documents. Entries that were there keep their order, which is
+def made_of(blueprint: Blueprint, found: Structure, essential: frozenset[str]) -> Blueprint:
+    """Return the blueprint with what was found. Entries that were there keep their order, which is
     that of the files; new ones follow in that of their places."""
+    if not found.docs and not found.is_whole:
+        return blueprint
     source = Path(blueprint.source)
     folder = str(source if source.is_dir() else source.parent)
+    docs, places = _laid_over(blueprint, found)
     known = [id for id in blueprint.entries if id in docs]
     new = sorted(docs.keys() - blueprint.entries.keys(), key=lambda id: _place_key(id, places))
     entries = {
@@ -136,6 +135,20 @@ def made_of(
         for id in (*known, *new)
     }
     return replace(blueprint, entries=entries, docs=docs, places=places)
+
+
+def _laid_over(
+    blueprint: Blueprint, found: Structure
+) -> tuple[dict[str, EntryDoc], dict[str, EntryPlace]]:
+    """Return the documents, and their places, with what was found laid over them."""
+    docs = {} if found.is_whole else dict(blueprint.docs)
+    places = {} if found.is_whole else dict(blueprint.places)
+    for id, doc in found.docs.items():
+        docs.pop(id, None)
+        places.pop(id, None)
+        if doc is not None:
+            docs[id] = doc
+    return docs, {**places, **found.places}
 
 
 def _place_key(id: str, places: dict[str, EntryPlace]) -> tuple[str, int, str]:
