@@ -243,7 +243,8 @@ def _send_slowly(target: str, topic: str, data: bytes) -> None:
 
 
 async def ready(target: str) -> None:
-    """Wait until a `send` to `target` would not raise `MailboxFull`, or goes nowhere anyway."""
+    """Wait until a `send` to `target`, or a `spawn` into it where it is a pool, would not raise
+    `MailboxFull`, or goes nowhere anyway."""
     plane, local = _here()
     await plane.post.ready(local, target)
 
@@ -333,6 +334,8 @@ def spawn(process: str, host: str = "", *args: Any) -> str:
     Raises:
         TypeError: An argument is no data.
         Invalid: An id is none.
+        MailboxFull: The workers of the pool have not begun what this process has spawned there
+            before, 4,096 spawns or KiB of arguments for each; `await process.ready(host)`.
     """
     return with_options().spawn(process, host, *args)
 

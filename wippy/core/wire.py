@@ -67,7 +67,7 @@ class SpawnActor(msgspec.Struct, frozen=True, array_like=True, tag=2):
     `first` are messages (topic, payload) delivered before any other; `name` is registered before
     it starts; `context` are the context values that it inherits; `monitor` and `link` are those of
     the parent, set before it starts, so that no end is missed; `identity` is as whom the parent
-    acts.
+    acts; `cost` is what it took of the sender's credit.
     """
 
     actor: int
@@ -80,6 +80,7 @@ class SpawnActor(msgspec.Struct, frozen=True, array_like=True, tag=2):
     context: dict[str, Any] = {}
     first: list[tuple[str, Any]] = []
     identity: Identity | None = None
+    cost: int = 1
 
 
 class Monitor(msgspec.Struct, frozen=True, array_like=True, tag=3):

@@ -79,6 +79,7 @@ class MemoryProcess:
         """Start an actor, as a frame would."""
         assert self.plane.on_spawn is not None
         self.plane.watch(parent)
+        self.plane.admission.admit(parent, order.cost)
         self.plane.on_spawn(parent, order)
 
     def take(self, data: bytes) -> None:

@@ -40,6 +40,7 @@ from wippy.core.reasons import ExitReason, NoProcess
 from wippy.core.wire import Frame
 from wippy.errors import Failure, Invalid, Unavailable
 from wippy.runtime import guard
+from wippy.runtime.admission import Admission
 from wippy.runtime.bonds import Bonds
 from wippy.runtime.bus import Bus
 from wippy.runtime.calling import Calling
@@ -106,6 +107,7 @@ class Plane:
         serving: Runs functions for callers: a worker's.
         thread: Of the loop.
         names: Names of actors here, to their pids: the directory shows them a moment later.
+        admission: What others spawn here.
         groups: The process groups.
         bus: The observation bus.
     """
@@ -150,6 +152,7 @@ class Plane:
         self.spawner = Spawner(self, self.post, Promised(self, directory))
         self.calling = Calling(self)
         self.serving: Serves | None = None
+        self.admission = Admission()
         self.groups = Membership(self)
         self.bus = Bus(self)
         self._handlers: dict[type, Callable[[Peer, wire.Item], None]] = {
@@ -167,6 +170,7 @@ class Plane:
             **self.bus.handlers,
         }
         self.own = self.peer(pid.slot, pid.generation)
+        guard.watch_over(self)
         pull.start(loop, self.take, self._taken_in)
 
     # --- peers ------------------------------------------------------------------------------------
@@ -424,11 +428,17 @@ class Plane:
         except Invalid:
             self.dead_letters["malformed"] += 1  # who spawns has checked both
             return
-        if self.on_spawn is None or item.actor in self.actors:
-            self.dead_letters["no host"] += 1
-            peer.say(wire.Ended(item.parent, item.actor, wire.CHILD, NoProcess()))
-            return
-        self.on_spawn(peer, item)
+        if not self.admission.admit(peer, item.cost):
+            self._refuse_spawn(peer, item, "window ignored")
+        elif self.on_spawn is None or item.actor in self.actors:
+            self.admission.begun(peer, item.cost)
+            self._refuse_spawn(peer, item, "no host")
+        else:
+            self.on_spawn(peer, item)
+
+    def _refuse_spawn(self, peer: Peer, item: wire.SpawnActor, reason: str) -> None:
+        self.dead_letters[reason] += 1
+        peer.say(wire.Ended(item.parent, item.actor, wire.CHILD, NoProcess()))
 
     def _invoke(self, peer: Peer, item: wire.Item) -> None:
         assert isinstance(item, wire.Invoke)
@@ -551,6 +561,7 @@ class Plane:
         if self.serving is not None:
             self.serving.caller_gone(peer)
         self.bus.process_ended(peer)
+        self.admission.process_ended(peer)
 
     async def farewell(self, local: LocalActor, reason: ExitReason, value: Any) -> None:
         """Tell of the end of the only actor; return when it is told (its names come first)."""

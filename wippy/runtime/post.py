@@ -79,7 +79,11 @@ class Post:
             _write(outlet, topic, data)
 
     async def ready(self, local: LocalActor, target: str) -> None:
-        """Wait until a message to `target` would not be refused for want of room."""
+        """Wait until a message to `target`, or a spawn into it, would not be refused for want of
+        room."""
+        if self._is_pool(target):
+            await self._plane.spawner.ready(target)
+            return
         while True:
             held = self._held.get(target)
             outlet = None if held is not None else self._outlet(local, target)
@@ -91,6 +95,11 @@ class Post:
             (held if held is not None else _account(outlet)).waiters.append(waiter)
             self._plane.flush()
             await waiter
+
+    def _is_pool(self, target: str) -> bool:
+        if ":" not in target or "/" in target or target in self._held:
+            return False
+        return not self.directory.is_known(target) and self.directory.host(target) is not None
 
     async def reach(self, target: str, cost: int, timeout_s: float) -> tuple[Peer, int]:
         """Return the process and the actor that `target` means; wait for a service that is being

@@ -6,6 +6,7 @@ returns at once, and a message sent right after it arrives after the start.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import secrets
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from wippy.core import framing, ids, payload, wire
 from wippy.core.directory import HostAddress, name_key
 from wippy.core.messages import EndProcess, SpawnProcess
+from wippy.core.outgoing import cost_of
+from wippy.errors import MailboxFull
 from wippy.runtime import guard
 from wippy.runtime.local import LocalActor
 from wippy.runtime.peer import Peer
@@ -77,6 +80,7 @@ class Spawner:
         Raises:
             Invalid: An id is none, a name or a topic neither; the arguments are too large.
             TypeError: An argument is no data.
+            MailboxFull: The workers of the pool have not begun what was spawned before.
         """
         order = _Order(local, process, host, args, options, is_monitored, is_linked)
         worker = self._place(host) if host else None
@@ -123,28 +127,71 @@ class Spawner:
         if known is None or known[0] != address:
             known = self._placed[host] = (address, {})
         placed = known[1]
-        slot, generation, _ = min(
-            address.workers, key=lambda it: (it[2] + placed.get(it[:2], 0), it[0])
-        )
+        slot, generation, _ = self._least(host, address.workers, placed)
         placed[slot, generation] = placed.get((slot, generation), 0) + 1
         return slot, generation
+
+    def _least(
+        self,
+        host: str,
+        workers: tuple[tuple[str, int, int], ...],
+        placed: dict[tuple[str, int], int],
+    ) -> tuple[str, int, int]:
+        """Return the worker with the fewest actors, of those that have room."""
+
+        def load(it: tuple[str, int, int]) -> tuple[int, str]:
+            return it[2] + placed.get(it[:2], 0), it[0]
+
+        least = min(workers, key=load)
+        if self._has_room(least):
+            return least
+        open_ = [it for it in workers if self._has_room(it)]
+        if not open_:
+            raise MailboxFull(
+                f"the workers of {host} have not begun the last {wire.WINDOW_UNITS} spawns of this "
+                f"process, or KiB of them, each; wait for them: await process.ready({host!r})"
+            )
+        return min(open_, key=load)
+
+    def _has_room(self, worker: tuple[str, int, int]) -> bool:
+        peer = self._plane.peer(*worker[:2])
+        return peer.is_gone or peer.account(wire.WORKER).credit > 0
+
+    async def ready(self, host: str) -> None:
+        """Wait until a spawn into a pool would not be refused for want of room."""
+        while True:
+            address = self._post.directory.host(host)
+            workers = () if address is None else address.workers
+            if not workers or any(map(self._has_room, workers)):
+                return
+            waiter: asyncio.Future[None] = self._plane.loop.create_future()
+            for worker in workers:
+                self._plane.peer(*worker[:2]).account(wire.WORKER).waiters.append(waiter)
+            self._plane.flush()
+            await waiter
 
     def _in_pool(self, order: _Order, worker: tuple[str, int]) -> tuple[Peer, int]:
         peer = self._plane.peer(*worker)
         actor = secrets.randbits(ACTOR_BITS) + 1
         local, options = order.parent, order.options
+        args, context = order.encoded_args(), payload.encode(order.values())
+        first = payload.encode([list(one) for one in options.first])
+        # No one argument or first message is larger than a message may be; all together may be.
+        cost = min(cost_of(args) + (len(context) + len(first)) // 1024, wire.WINDOW_UNITS)
         item = wire.SpawnActor(
             actor,
             local.number,
             order.process,
-            framing.raw(order.encoded_args()),
+            framing.raw(args),
             monitor=order.is_monitored,
             link=order.is_linked,
             name=options.name,
-            context=framing.raw(payload.encode(order.values())),
-            first=framing.raw(payload.encode([list(one) for one in options.first])),
+            context=framing.raw(context),
+            first=framing.raw(first),
             identity=guard.acting(),
+            cost=cost,
         )
+        peer.account(wire.WORKER).credit -= cost
         peer.say(item)
         return peer, actor
 

@@ -47,6 +47,9 @@ from wippy.runtime.serving import Serving
 from wippy.runtime.threads import run_in_thread
 from wippy.runtime.upgrade import Upgrades
 
+_Charge = tuple[Peer, int]
+"""Whose credit a spawn has taken until it begins, and how much."""
+
 
 class Worker:
     """The life of a worker of a pool.
@@ -148,9 +151,9 @@ class Worker:
             local.names.add(order.name)
             self._plane.names[order.name] = local.pid
             self._control.send(RegisterName(order.name, local.pid))
-        self._begin(order.actor, hosted)
+        self._begin(order.actor, hosted, (peer, order.cost))
 
-    def _begin(self, number: int, hosted: Hosted) -> None:
+    def _begin(self, number: int, hosted: Hosted, charge: _Charge | None = None) -> None:
         self._hosted[number] = hosted
         local = hosted.context.local
         if local is not None:
@@ -162,7 +165,7 @@ class Worker:
         variables.run(current_actor.set, hosted.context)
         if hosted.log is not None:
             variables.run(print_to, hosted.log)
-        hosted.task = asyncio.create_task(self._host(number, hosted), context=variables)
+        hosted.task = asyncio.create_task(self._host(number, hosted, charge), context=variables)
 
     def _context(self, number: int, child: str, process: str) -> ActorContext:
         pid = Pid(self._job.node, self._job.slot, self._job.generation, number)
@@ -175,11 +178,11 @@ class Worker:
             self._plane.add(local)
         return context
 
-    async def _host(self, number: int, hosted: Hosted) -> None:
+    async def _host(self, number: int, hosted: Hosted, charge: _Charge | None) -> None:
         """Be the one task of an actor: load its code, and live."""
         outcome = Outcome(Killed())
         try:
-            started = await self._prepare(number, hosted)
+            started = await self._prepare(number, hosted, charge)
             if isinstance(started, Outcome):
                 outcome = started
             else:
@@ -199,7 +202,9 @@ class Worker:
         if hosted.order is not None:
             self._say_ended(hosted.order, outcome)
 
-    async def _prepare(self, number: int, hosted: Hosted) -> Actor | Outcome:
+    async def _prepare(
+        self, number: int, hosted: Hosted, charge: _Charge | None
+    ) -> Actor | Outcome:
         """Load an actor's code; return the actor, or how it ended before its first line."""
         try:
             entry = await self._entry(number, hosted)
@@ -211,6 +216,9 @@ class Worker:
         except Exception as error:  # noqa: BLE001  # the actor boundary: loading is user code too
             judge.report(error.__cause__ or error)
             return Outcome(judge.start_failure(error))
+        finally:
+            if charge is not None and self._plane is not None:
+                self._plane.admission.begun(*charge)
 
     async def _entry(self, number: int, hosted: Hosted) -> loader.Entry:
         name = hosted.context.module
