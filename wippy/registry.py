@@ -27,12 +27,16 @@ from wippy.errors import Invalid
 from wippy.runtime import guard, keeper_link
 from wippy.runtime import registry as reading
 from wippy.runtime.context import find_current
+from wippy.runtime.registry_stream import Watch
+from wippy.runtime.registry_watch import ChangeDoc, Following, check_since
 
 __all__ = [
+    "Change",
     "Changes",
     "Entry",
     "Snapshot",
     "Version",
+    "Watch",
     "apply_version",
     "changes",
     "find",
@@ -41,6 +45,7 @@ __all__ = [
     "snapshot_at",
     "version",
     "versions",
+    "watch",
 ]
 
 APPLY_TIMEOUT_S = 30.0
@@ -174,6 +179,59 @@ def snapshot_at(version: int) -> Snapshot:
         NotFound: There is no such version, or it is so old that it was forgotten.
     """
     return _readable(*reading.reader().snapshot_at(version))
+
+
+# --- watching ------------------------------------------------------------------------------------
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What a version did to an entry.
+
+    Attributes:
+        version: The version.
+        id: The entry.
+        op: What was done to it.
+        old: As it was; None if it was created.
+        new: As it is since then; None if it was deleted.
+    """
+
+    version: int
+    id: str
+    op: Literal["created", "updated", "deleted"]
+    old: Entry | None
+    new: Entry | None
+
+
+def watch(pattern: str = "**", *, since: int | None = None) -> Watch[Change]:
+    """Follow the changes of the entries whose ids a pattern stands for; never waits itself.
+
+    Complete and in order, at any distance: nothing is kept in memory for it.
+
+    Args:
+        pattern: `app.db:postgres`, `app.db:*`, `app.**`; everything by default.
+        since: Begin behind this version; None: behind the newest. With `snapshot().version` nothing
+            falls in between; one that was remembered goes on where another life of the actor was.
+
+    Raises:
+        Invalid: The pattern is none, the process belongs to no node, or nobody is calling.
+        NotFound: There is no version `since`, or what came after it was forgotten.
+    """
+    wanted, reader = parse(pattern), reading.reader()
+    begin = reader.version() if since is None else since
+    reader.read(lambda tables: check_since(tables, begin), None)
+    return Watch(Following(reader, wanted, begin), _change)
+
+
+def _change(found: ChangeDoc) -> Change:
+    old, new = _side(found.version - 1, found.old), _side(found.version, found.new)
+    op: Literal["created", "updated", "deleted"] = "updated"
+    if old is None or new is None:
+        op = "created" if old is None else "deleted"
+    return Change(found.version, found.id, op, old, new)
+
+
+def _side(version: int, encoded: bytes | None) -> Entry | None:
+    return None if encoded is None else _entry((version, reading.document(encoded)))
 
 
 # --- writing -------------------------------------------------------------------------------------

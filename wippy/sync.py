@@ -49,6 +49,7 @@ __all__ = [
     "GroupMonitor",
     "Inbox",
     "Subscription",
+    "Watch",
     "acquire",
     "apply",
     "apply_version",
@@ -66,6 +67,7 @@ __all__ = [
     "sleep",
     "subscribe",
     "wait",
+    "watch",
 ]
 
 T = TypeVar("T")
@@ -342,6 +344,30 @@ def monitor_group(group: str, *, timeout: Duration | None = None) -> GroupMonito
 def subscribe(pattern: str, *, size: int = DEFAULT_SIZE) -> Subscription:
     """Observe what is published; see `events.subscribe`. Does not block itself."""
     return Subscription(awaited_events.subscribe(pattern, size=size))
+
+
+class Watch(_Stream[registry.Change]):
+    """The blocking twin of `registry.Watch`: `for change in watch` waits for each."""
+
+    __slots__ = ("_watch",)
+
+    def __init__(self, watch: registry.Watch[registry.Change]) -> None:
+        super().__init__(watch.receive)
+        self._watch = watch
+
+    @property
+    def version(self) -> int:
+        """The last version of which every change was taken."""
+        return self._watch.version
+
+    def close(self) -> None:
+        """End it; again is no error."""
+        self._watch.close()
+
+
+def watch(pattern: str = "**", *, since: int | None = None) -> Watch:
+    """Follow the changes of entries; see `registry.watch`. Does not block itself."""
+    return Watch(registry.watch(pattern, since=since))
 
 
 @contextlib.contextmanager

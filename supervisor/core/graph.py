@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from supervisor.core.linking import link
 from supervisor.core.spec import (
+    FILES_ID,
     FORKSERVER_ID,
     KEEPER_ID,
     ROOT_ID,
@@ -54,6 +55,7 @@ from wippy.core.backoff import Backoff
 from wippy.core.ids import worker_slot
 
 KEEPER_TARGET = "supervisor.keeper.boot:main"
+FILES_TARGET = "supervisor.files.boot:main"
 FORKSERVER_TARGET = "forkserver"
 UNLIMITED = IntensitySpec(max_restarts=1_000_000, within_s=10.0)
 """The runtime's own processes are restarted for ever: without them nothing else can be."""
@@ -121,13 +123,14 @@ def _depth_first(specs: dict[str, ChildSpec], top: str = ROOT_ID) -> Iterable[st
 
 def _system() -> tuple[ChildSpec, ...]:
     silent = Lifecycle(backoff=_SYSTEM_BACKOFF, heartbeat_timeout_s=0.0)
+    children = (FORKSERVER_ID, KEEPER_ID, FILES_ID)
     return (
         ChildSpec(
             id=SYSTEM_ID,
             parent=ROOT_ID,
             kind="supervisor",
             lifecycle=Lifecycle(heartbeat_timeout_s=0.0),
-            supervisor=SupervisorSpec(intensity=UNLIMITED, children=(FORKSERVER_ID, KEEPER_ID)),
+            supervisor=SupervisorSpec(intensity=UNLIMITED, children=children),
         ),
         ChildSpec(
             id=FORKSERVER_ID,
@@ -142,6 +145,14 @@ def _system() -> tuple[ChildSpec, ...]:
             kind="system",
             lifecycle=replace(silent, heartbeat_timeout_s=10.0),
             launch=System(KEEPER_TARGET),
+        ),
+        ChildSpec(
+            id=FILES_ID,
+            parent=SYSTEM_ID,
+            kind="system",
+            # Reading a hundred thousand entries holds its interpreter for longer than a beat.
+            lifecycle=silent,
+            launch=System(FILES_TARGET),
         ),
         ChildSpec(
             id=SPAWNED_ID,

@@ -74,6 +74,7 @@ class LoadRegistry(msgspec.Struct, frozen=True, kw_only=True, tag="load_registry
         author: Who does it.
         comment: Why.
         origin: Where the entries come from: the configuration folder.
+        seen: Digest of the files, to be remembered with what they said; empty: it is not known.
         expected_version: Version it was based on; another is a `Conflict`. None takes any.
         credential: The root's own: only an operator loads files.
     """
@@ -83,6 +84,7 @@ class LoadRegistry(msgspec.Struct, frozen=True, kw_only=True, tag="load_registry
     author: str = ""
     comment: str = ""
     origin: str = ""
+    seen: str = ""
     expected_version: int | None = None
     credential: bytes = b""
 

@@ -8,6 +8,7 @@ import msgspec
 
 from supervisor.core import adoption, graph, order, strategy
 from supervisor.core.spec import (
+    FILES_ID,
     FORKSERVER_ID,
     KEEPER_ID,
     ROOT_ID,
@@ -191,6 +192,8 @@ def _consequences(tree: TreeSpec, spec: ChildSpec, found: Death) -> list[str]:
         parts.append("running processes go on, new ones wait until it is back")
     if spec.id == KEEPER_ID:
         parts.append("what is to be written waits until it is back")
+    if spec.id == FILES_ID:
+        parts.append("files that change meanwhile are read when it is back")
     if own.restart is Restart.TRANSIENT:
         parts.append("after a normal end it is done, and no sibling is touched")
     if own.significant:

@@ -54,6 +54,7 @@ from wippy.core.entry import EntryDoc, EntryPlace
 from wippy.core.policy import Identity
 
 __all__ = [
+    "FILES_ID",
     "FORKSERVER_ID",
     "FORKSERVER_TARGET",
     "GROUP_STRATEGIES",
@@ -115,6 +116,8 @@ SPAWNED_ID = "wippy:spawned"
 """Dynamic supervisor of the dedicated processes that actors spawn."""
 FORKSERVER_ID = "wippy:forkserver"
 KEEPER_ID = "wippy:keeper"
+FILES_ID = "wippy:files"
+"""Reads the configuration again when its files change, and when it is asked to."""
 FORKSERVER_TARGET = "forkserver"
 """`System.target` of the forkserver: the root starts it itself, all others are forked from it."""
 
@@ -184,6 +187,10 @@ class Blueprint(msgspec.Struct, frozen=True):
         entries: Every entry by id, in the order of the files.
         docs: The same as documents: what the registry stores.
         places: Where they stand.
+        path: The folder or file as it was named, absolute, links in it not followed: what is read
+            again when it changes.
+        seen: Digest of the files that were read; empty where they changed meanwhile.
+        is_stored: The registry has them (and may have newer ones): it is not to be filled again.
     """
 
     source: str
@@ -191,6 +198,9 @@ class Blueprint(msgspec.Struct, frozen=True):
     entries: dict[str, Entry]
     docs: dict[str, EntryDoc] = {}
     places: dict[str, EntryPlace] = {}
+    path: str = ""
+    seen: str = ""
+    is_stored: bool = False
 
 
 # --- the tree ------------------------------------------------------------------------------------

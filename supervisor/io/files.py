@@ -6,6 +6,7 @@ Reading changes nothing: no folder is made, no user code is run, nothing is star
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import msgspec
 
 from supervisor.core.config import deadlock, decode, documents, parse, references, runtime
 from supervisor.core.config.decode import Draft, FileDraft
+from supervisor.core.config.imports import code_of
 from supervisor.core.config.nodes import Cursor
 from supervisor.core.config.problems import ConfigErrors, Problem
 from supervisor.core.config.reading import Reading
@@ -22,14 +24,15 @@ from supervisor.core.spec import (
     RuntimeSpec,
 )
 from supervisor.io import machine, runtime_dirs, sources
+from supervisor.io.survey import SUFFIXES, Survey, survey
 from wippy.errors import NotFound
 
-SUFFIXES = (".yaml", ".yml")
 RUNTIME_FILES = ("wippy.yaml", "wippy.yml")
 """The one file of a folder that may have a `runtime:` section."""
 MAX_FILES = 10_000
 MAX_ENTRIES = 100_000
 """Entries of all files together."""
+CLOCK_TICK_NS = 20_000_000
 NO_OVERRIDES: Mapping[str, str] = {}
 
 
@@ -42,7 +45,11 @@ class Found(msgspec.Struct, frozen=True):
 
 
 def load(
-    path: Path, *, overrides: Mapping[str, str] = NO_OVERRIDES, environ: Mapping[str, str]
+    path: Path,
+    *,
+    overrides: Mapping[str, str] = NO_OVERRIDES,
+    environ: Mapping[str, str],
+    named: set[str] | None = None,
 ) -> Blueprint:
     """Read a configuration.
 
@@ -51,6 +58,7 @@ def load(
         overrides: Settings of the `runtime:` section by name, `state_dir` or `state-dir`; they
             win over `WIPPY_<NAME>` in `environ`, which win over the file.
         environ: What `${env:NAME}` reads.
+        named: Gets the source files that entries name, also where something is wrong with them.
 
     Returns:
         The whole configuration, every entry valid and every reference there.
@@ -59,6 +67,7 @@ def load(
         NotFound: There is nothing at `path`.
         ConfigErrors: With every problem of every file.
     """
+    begun_ns, before = time.time_ns(), survey(os.path.abspath(path))
     files, problems = _read_all(path, environ)
     drafts = [draft for file in files for draft in file.drafts]
     spec, more = _runtime(path, files, overrides=overrides, environ=environ)
@@ -68,6 +77,9 @@ def load(
         raise ConfigErrors([Problem(place=Place(str(path), 0), message=message)])
     links = [reference for file in files for reference in file.reading.references]
     drafts, more = sources.fill(drafts)
+    found = {code.path for draft in drafts if (code := code_of(draft)) is not None and code.path}
+    if named is not None:
+        named |= found
     problems += more
     problems += references.judge(drafts, links)
     problems += sources.judge(drafts, str(_base(path)))
@@ -78,7 +90,8 @@ def load(
     stuck = deadlock.judge(blueprint, links)
     if stuck:
         raise ConfigErrors(stuck)
-    return blueprint
+    seen = _seen(os.path.abspath(path), before, found, begun_ns)
+    return msgspec.structs.replace(blueprint, path=os.path.abspath(path), seen=seen)
 
 
 def load_runtime(
@@ -106,15 +119,24 @@ def load_runtime(
 # --- files ---------------------------------------------------------------------------------------
 
 
+def _seen(path: str, before: Survey, named: set[str], begun_ns: int) -> str:
+    """Return the state of the files that were read; empty if they may have changed meanwhile."""
+    after = survey(path, named)
+    # The kernel stamps files with the time of its last tick, at most 10 ms ago.
+    is_same = after.newest_ns() < begun_ns - CLOCK_TICK_NS and set(before.files) <= set(after.files)
+    return after.digest if is_same else ""
+
+
 def _must_exist(path: Path) -> None:
     if not os.path.lexists(path):
         raise NotFound(f"there is no configuration at {path}")
 
 
 def _base(path: Path) -> Path:
-    """Return the configuration's folder, absolute."""
-    resolved = path.resolve()
-    return resolved if resolved.is_dir() else resolved.parent
+    """Return the configuration's folder, absolute; links are not followed, since where they lead
+    may change."""
+    absolute = Path(os.path.abspath(path))
+    return absolute if absolute.is_dir() else absolute.parent
 
 
 def _find(path: Path) -> tuple[list[Found], list[Problem]]:
@@ -250,7 +272,7 @@ def _blueprint(path: Path, spec: RuntimeSpec, drafts: list[Draft]) -> Blueprint:
     folder = str(_base(path))
     written = {draft.id: documents.document_of(draft) for draft in drafts}
     return Blueprint(
-        source=str(path.resolve()),
+        source=os.path.abspath(path),
         runtime=spec,
         entries={draft.id: documents.located(draft, folder) for draft in drafts},
         docs={draft.id: documents.with_code(written[draft.id][0], draft) for draft in drafts},

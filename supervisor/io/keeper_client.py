@@ -165,6 +165,7 @@ class KeeperClient:
         author: str,
         comment: str,
         origin: str,
+        seen: str = "",
         expected_version: int | None = None,
         timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> Committed:
@@ -183,6 +184,7 @@ class KeeperClient:
             author=author,
             comment=comment,
             origin=origin,
+            seen=seen,
             expected_version=expected_version,
         )
         return await self.change_registry(request, timeout_s=timeout_s)

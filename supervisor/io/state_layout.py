@@ -61,6 +61,8 @@ APPLIED_ORDER = "applied_order"
 
 SOURCE_KEY = b"registry_source"
 """In `meta`: the configuration that was loaded last."""
+SEEN_KEY = b"registry_seen"
+"""In `meta`: the digest of its files as they were then; empty where it is not known."""
 
 
 def _documents(tx: Tx) -> None:

@@ -14,6 +14,7 @@ from supervisor.core.facts import Fact
 from supervisor.core.registry.changeset import Changeset, snapshot_at
 from supervisor.core.registry.version import Version
 from supervisor.io import state_layout as layout
+from supervisor.io.lmdb_env import META
 from supervisor.io.lmdb_reader import LmdbReader
 from supervisor.io.lmdb_tx import Tx
 from wippy.core.entry import DATA_KIND, EntryDoc, EntryPlace, decode_doc, encode_doc
@@ -77,6 +78,11 @@ class StateReader:
     def files(self) -> dict[str, bytes]:
         """Return every entry's encoded document as its file last said it."""
         return self._reader.read(layout.read_files, missing={})
+
+    def files_seen(self) -> str:
+        """Return the digest of the files that were merged last; empty where it is not known."""
+        found = self._reader.read(lambda tx: tx.get(META, layout.SEEN_KEY), missing=None)
+        return "" if found is None else found.decode()
 
     def versions(self, limit: int = 100) -> list[Version]:
         """Return the last `limit` versions of the registry, newest first."""

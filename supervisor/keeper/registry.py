@@ -117,6 +117,7 @@ class Registry:
         comment = merging.with_overridden(request.comment, merged.overridden)
         done = self._commit(tx, request, changeset, at_s=at_s, comment=comment, is_checked=True)
         tx.put(META, layout.SOURCE_KEY, request.origin.encode())
+        tx.put(META, layout.SEEN_KEY, request.seen.encode())
         _note_files(tx, base, files)
         _note_places(tx, request)
         return Committed(done.version, done.changed, merged.overridden[:SHOWN], merged.kept[:SHOWN])

@@ -84,6 +84,13 @@ class Tables:
                     return
                 yield key, bytes(value)
 
+    def rows_from(self, table: str, start: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the rows from the key `start` on, ascending."""
+        with self.txn.cursor(self.dbs[table]) as cursor:
+            if cursor.set_range(start):
+                for key, value in cursor:
+                    yield bytes(key), bytes(value)
+
     def row(self, entry_id: bytes) -> bytes | None:
         """Return the row of an entry, or None."""
         row = self.txn.get(entry_id, db=self.dbs[REGISTRY])
@@ -100,6 +107,15 @@ class Tables:
             if not cursor.last():
                 return []
             return [decode_version(row) for _, row in islice(cursor.iterprev(), max(0, limit))]
+
+    def first_kept(self) -> int:
+        """Return the first version of which it is known what it changed; 1 before there is any."""
+        with self.txn.cursor(self.dbs[REGISTRY_VERSIONS]) as cursor:
+            if not cursor.first():
+                return 1
+            first = decode_version(cursor.value())
+            # One without a time stands for what was before the format that knows of changes.
+            return first.number if first.at_s > 0 else first.number + 1
 
     def oldest(self) -> int:
         """Return the oldest version whose entries are known; 0 until one was forgotten."""

@@ -1,0 +1,1 @@
+"""The process that reads the configuration again while everything runs: `wippy:files`."""
