@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import getpass
 import time
@@ -11,17 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from supervisor.cli.node import find_run_dir, stopped_node
+from supervisor.cli.node import connected, find_run_dir, stopped_node
 from supervisor.cli.output import columns, put, put_json, say
 from supervisor.core.json_form import for_json
 from supervisor.core.keeping import ApplyChanges, ApplyVersion, Committed
 from supervisor.core.registry.changeset import Change, diff
-from supervisor.io.keeper_client import KeeperClient
+from supervisor.core.requests import ChangeRegistry
 from supervisor.io.node_file import NodeFile, is_node_there, read_node_file
 from supervisor.io.state_reader import StateReader
 from wippy.core.entry import EntryChange, EntryDoc, decode_doc, fields_of, walk
 from wippy.core.pattern import parse
-from wippy.errors import Invalid, NotFound
+from wippy.errors import Internal, Invalid, NotFound
 
 ANSWER_TIMEOUT_S = 30.0
 MAX_VALUE_LENGTH = 60
@@ -177,15 +176,12 @@ def _ask(asked: Asked, request: ApplyChanges | ApplyVersion) -> Committed:
     run_dir = find_run_dir(asked.run_dir, asked.config)
     if not is_node_there(run_dir):
         raise NotFound(f"no node runs in {run_dir}; only its keeper can change the registry")
-
-    async def change() -> Committed:
-        client = KeeperClient(run_dir, "")
-        try:
-            return await client.change_registry(request, timeout_s=ANSWER_TIMEOUT_S)
-        finally:
-            client.close()
-
-    return asyncio.run(change())
+    # Through the root: its socket is the operator's, and the keeper asks who wants a change.
+    with connected(asked.run_dir, asked.config) as client:
+        answer = client.ask(ChangeRegistry(request), ANSWER_TIMEOUT_S)
+    if not isinstance(answer, Committed):
+        raise Internal(f"the root answered {type(answer).__name__} to a change of the registry")
+    return answer
 
 
 def _tell(asked: Asked, done: Committed) -> None:

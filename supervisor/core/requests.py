@@ -16,6 +16,7 @@ from supervisor.core.facts import Fact
 from supervisor.core.view import NodeView
 from wippy.core.codec import FrameDecoder
 from wippy.core.reasons import ExitReason
+from wippy.core.registry import ApplyChanges, ApplyVersion, Committed
 from wippy.errors import Failure
 
 SUBSCRIPTION_S = 30.0
@@ -81,6 +82,13 @@ class Backup(msgspec.Struct, frozen=True, tag="backup"):
     path: str
 
 
+class ChangeRegistry(msgspec.Struct, frozen=True, tag="change_registry"):
+    """Have the keeper change the registry, for an operator: whoever reaches this socket is one.
+    Answered with `Committed` when it is on the disk."""
+
+    change: ApplyChanges | ApplyVersion
+
+
 class Run(msgspec.Struct, frozen=True, tag="run", kw_only=True):
     """Run an actor for the client, which it is linked to: in an OS process of its own, as `slot`,
     which the client made. Answered with `Ran` when it has ended.
@@ -135,6 +143,7 @@ Verb = (
     | Run
     | EndRun
     | Backup
+    | ChangeRegistry
     | StopNode
     | Subscribe
 )
@@ -199,7 +208,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     id: str = ""
 
 
-Answer = Facts | ViewAnswer | WhyAnswer | Ran | Done | Failure
+Answer = Facts | ViewAnswer | WhyAnswer | Ran | Committed | Done | Failure
 
 
 class Reply(msgspec.Struct, frozen=True, tag="reply"):

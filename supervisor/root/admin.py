@@ -24,6 +24,7 @@ from supervisor.core.view import State
 from supervisor.io.output import tail_lines
 from supervisor.io.state_reader import StateReader
 from wippy.core.reasons import SIGNAL_NAMES, sentence
+from wippy.core.registry import ApplyChanges, ApplyVersion
 from wippy.core.units import format_bytes
 from wippy.errors import Failure, Internal, Invalid, NotFound, Unavailable, WippyError
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 WHY_FACTS = 200
 WHY_LINES = 20
 MAX_HISTORY = 10_000
+CHANGE_TIMEOUT_S = 60.0
+"""How long a change of the registry waits for the keeper: longer than its restart takes."""
 ANSWER_S = 0.05
 """Time for an answer to leave through ZeroMQ's thread before the root kills itself."""
 MAX_WAITING = 1000
@@ -100,6 +103,8 @@ class Admin:
             case requests.Backup(path):
                 self._note(request, f"backup into {path}", "")
                 self._later(peer, request.id, self._backup(path))
+            case requests.ChangeRegistry(change):
+                self._later(peer, request.id, self._change_registry(change))
             case requests.Run() as order:
                 self._root.runs.start(peer, request.id, order)
             case requests.EndRun() as order:
@@ -268,6 +273,9 @@ class Admin:
         root.chronicle.pass_on()
         size_bytes = await root.keeper.backup(Path(path))
         return Done(f"{format_bytes(size_bytes)} in {path}")
+
+    async def _change_registry(self, change: ApplyChanges | ApplyVersion) -> Answer:
+        return await self._root.keeper.change_registry(change, timeout_s=CHANGE_TIMEOUT_S)
 
     async def _past(self, id: str) -> tuple[Fact, ...]:
         """Return what is known of a child, and the deaths of roots, which ended lives of its."""

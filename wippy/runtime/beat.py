@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import Callable
 
 from wippy.core.messages import Beat
-from wippy.errors import WippyError
 from wippy.runtime import guard
 from wippy.runtime.control import Control
-from wippy.runtime.output import complain, dropped_bytes
+from wippy.runtime.output import dropped_bytes
 from wippy.runtime.plane import Plane
 
 
@@ -54,7 +53,7 @@ class Heart:
     def _beat(self, due_s: float) -> None:
         now_s = self._loop.time()
         plane = self._plane
-        _take_over_policies(plane)
+        guard.refresh_or_complain()
         self._control.send(
             Beat(
                 generation=self._generation,
@@ -70,11 +69,3 @@ class Heart:
         )
         # From now, not from when it was due: after a pause there is one beat, not a burst.
         self._wait_until(now_s + self._interval_s)
-
-
-def _take_over_policies(plane: Plane | None) -> None:
-    """A registry that cannot be read now is no reason to end: what was known goes on to hold."""
-    try:
-        guard.refresh(plane)
-    except WippyError as error:
-        complain(f"the policies cannot be read: {error}")

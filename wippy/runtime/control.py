@@ -21,6 +21,7 @@ from wippy.core import messages
 from wippy.core.codec import encode
 from wippy.core.messages import FromProcess, ToProcess
 from wippy.errors import Invalid, Unavailable
+from wippy.runtime import guard
 from wippy.runtime.output import complain
 
 HWM_FRAMES = 10_000
@@ -218,6 +219,7 @@ class Control:
     def _take(self, message: ToProcess) -> None:
         if isinstance(message, messages.RegistryAt):
             self.registry_version = max(self.registry_version, message.version)
+            guard.refresh_or_complain()
             return
         if self._handler is not None:
             self._handler(message)

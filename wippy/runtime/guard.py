@@ -3,8 +3,8 @@
 The policies are read and compiled once for each version of the registry. Where nothing binds an
 actor (it has no identity, there are no policies of everyone, the node is not strict) a check is a
 look at two variables, and `process.send` has none: its fast path is closed (`Outlet.thread`) for
-those that are bound only. A process asks for a new version at each check that somebody bound makes,
-and with each heartbeat for the others.
+those that are bound only. A new version is seen at each check that somebody bound makes; a process
+in which nobody is bound looks when the root tells of one, and with each heartbeat.
 
 What is checked here keeps honest code in its bounds. A process that wants to lie can: what must not
 be lied about is checked by the keeper (docs/security.md).
@@ -28,10 +28,11 @@ from wippy.core.policy import (
     policy_of,
     resource_of,
 )
-from wippy.errors import Invalid
+from wippy.errors import Invalid, WippyError
 from wippy.runtime import registry
 from wippy.runtime.context import ActorContext, find_current
 from wippy.runtime.local import LocalActor
+from wippy.runtime.output import complain
 
 if TYPE_CHECKING:
     from wippy.runtime.plane import Plane
@@ -49,11 +50,13 @@ class _Policies:
     Attributes:
         is_strict: The node is.
         is_open: Who has no identity may everything; False before the policies were looked at.
+        plane: The messages of this process; None where it takes no part.
         version: Of the registry, that the ruleset was made of; -1 before the first.
     """
 
     is_strict: bool = False
     is_open: bool = False
+    plane: Plane | None = None
     version: int = -1
     ruleset: Ruleset = Ruleset()
 
@@ -66,11 +69,13 @@ def set_strict(is_strict: bool) -> None:
     _Policies.ruleset = Ruleset()
 
 
-def refresh(plane: Plane | None = None) -> None:
-    """Take over the policies of the registry as it is now.
+def watch_over(plane: Plane) -> None:
+    """Close the fast ways of the actors of `plane` when there are policies that bind them."""
+    _Policies.plane = plane
 
-    Args:
-        plane: Whose actors' ways are closed where they are bound from now on; None has none.
+
+def refresh() -> None:
+    """Take over the policies of the registry as it is now.
 
     Raises:
         Unavailable, Invalid: The registry cannot be read, or a policy is none.
@@ -82,9 +87,19 @@ def refresh(plane: Plane | None = None) -> None:
     _Policies.ruleset = Ruleset(policy_of(doc.id, doc.data) for _, doc in found)
     _Policies.version = version
     _Policies.is_open = not (_Policies.is_strict or _Policies.ruleset.has_everyone)
+    plane = _Policies.plane
     if plane is not None and not _Policies.is_open:
         for local in list(plane.actors.values()):
             shut(local)
+
+
+def refresh_or_complain() -> None:
+    """As `refresh`, from the loop: what was known goes on to hold where the registry cannot be
+    read."""
+    try:
+        refresh()
+    except WippyError as error:
+        complain(f"the policies cannot be read: {error}")
 
 
 def _version() -> int:
