@@ -16,7 +16,7 @@ from supervisor.core.intensity import Intensity
 from supervisor.core.lifecycle import GOING_DOWN
 from supervisor.core.spec import ROOT_ID, ChildSpec, OnChange, TreeSpec
 from supervisor.core.tree import retaking, settling, templates
-from supervisor.core.tree.child import Change, Child
+from supervisor.core.tree.child import TOUCHABLE, Change, Child
 from supervisor.core.tree.forest import Forest
 from supervisor.core.view import State
 
@@ -129,7 +129,9 @@ def _arrange(forest: Forest) -> None:
             ]
             forest.arrange(supervisor)
             below = [forest.children[id] for id in supervision.order]
-            supervision.leaving = {it.id: None for it in below if it.change is Change.LEAVING}
+            leaving = [it for it in below if it.change is Change.LEAVING]
+            supervision.leaving = {it.id: None for it in leaving if it.state in TOUCHABLE}
+            supervision.going = {it.id: None for it in leaving if it.state not in TOUCHABLE}
             if supervision.leaving:
                 forest.departing[supervisor.id] = None
             supervision.outdated = {it.id: None for it in below if it.change is Change.OUTDATED}

@@ -22,6 +22,8 @@ KILL_WAIT_S = 5.0
 CUTTABLE = LIVING - {State.UNKILLABLE}
 """States in which a child is waited for when it must go down; what SIGKILL could not end delays
 nobody."""
+TOUCHABLE = frozenset({State.STARTING, State.UP})
+"""States in which a child can be asked to stop."""
 CRASH_LOOP_LIVES = 5
 """Consecutive lives shorter than `stable_threshold` that make a crash loop."""
 
@@ -74,7 +76,8 @@ class Supervision:
             has happened since. Without it a start of thousands would be quadratic.
         parting: With which reason it ends once its children are down.
         last_number: Of its dynamic children.
-        leaving: Children that are to be stopped and removed, in start order.
+        leaving: Children that are to be removed, and have not been asked to stop, in start order.
+        going: Those that have been, and are still there.
         outdated: Children that are to be restarted for a change, in start order.
         rolling: The one of them that is being restarted, one at a time; empty if none.
     """
@@ -88,6 +91,7 @@ class Supervision:
     parting: ExitReason | None = None
     last_number: int = 0
     leaving: dict[str, None] = field(default_factory=dict)
+    going: dict[str, None] = field(default_factory=dict)
     outdated: dict[str, None] = field(default_factory=dict)
     rolling: str = ""
 

@@ -90,7 +90,15 @@ class Forest(Standing):
                 last_number=self._last_number(spec),
             )
         self.children[spec.id] = child
+        self._note_idle(child)
         return child
+
+    def _note_idle(self, child: Child) -> None:
+        idle = self.idle.setdefault(child.spec.parent, {})
+        if child.state is State.IDLE:
+            idle[child.id] = None
+        else:
+            idle.pop(child.id, None)
 
     def _last_number(self, spec: ChildSpec) -> int:
         """Return the number of the last dynamic child, also of those under an earlier root."""
@@ -148,6 +156,8 @@ class Forest(Standing):
             supervision = self.supervision(parent)
             supervision.order.remove(child.id)
             supervision.settled = 0
+            supervision.leaving.pop(child.id, None)
+            supervision.going.pop(child.id, None)
         if child.id in self.known:  # it may come back, and goes on where it was
             self.generations[child.id] = child.generation
         else:
@@ -155,6 +165,7 @@ class Forest(Standing):
         for purpose in ("state", "beat", "stable"):
             self.deadlines.clear((child.id, purpose))
         del self.children[child.id]
+        self.idle.get(child.spec.parent, {}).pop(child.id, None)
         self.act(steps.Forget(child.id))
         self.note(FactKind.REMOVED, child, text="removed")
         if child.change is Change.LEAVING:
@@ -187,6 +198,7 @@ class Forest(Standing):
         child.state = transition(child.state, input)
         if child.state not in LIVING:
             self.take_over(child)
+        self._note_idle(child)
         self.deadlines.clear((child.id, "state"))
         parent = self.parent(child)
         if parent is not None:
@@ -265,6 +277,9 @@ class Forest(Standing):
 def _note_in_parent(supervision: Supervision, child: Child, input: Input) -> None:
     if child.state is not State.UP and child.state is not State.STARTING:
         supervision.untold.pop(child.id, None)
+        if child.id in supervision.leaving:
+            del supervision.leaving[child.id]
+            supervision.going[child.id] = None
     if child.state not in CUTTABLE:
         supervision.cut.pop(child.id, None)
     if input is not Input.LAUNCH and input is not Input.READY:

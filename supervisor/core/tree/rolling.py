@@ -12,11 +12,9 @@ from collections.abc import Iterator
 from supervisor.core.lifecycle import GOING_DOWN, Intent
 from supervisor.core.spec import GROUP_STRATEGIES, StartMode, Strategy, SupervisorSpec
 from supervisor.core.tree import starting, stopping
-from supervisor.core.tree.child import Change, Child, Supervision
+from supervisor.core.tree.child import TOUCHABLE, Change, Child, Supervision
 from supervisor.core.tree.forest import Forest
 from supervisor.core.view import State
-
-_TOUCHABLE = frozenset({State.STARTING, State.UP})
 
 
 def advance(forest: Forest, supervisor: Child) -> None:
@@ -29,17 +27,15 @@ def advance(forest: Forest, supervisor: Child) -> None:
 
 
 def _see_off(forest: Forest, supervision: Supervision) -> None:
-    leaving = list(_marked(forest, supervision.leaving, Change.LEAVING))
-    supervision.leaving = {child.id: None for child in leaving}
     is_ordered = _stops_in_order(supervision.spec)
-    is_busy = any(child.state in GOING_DOWN for child in leaving)
-    for child in reversed(leaving):
-        if child.state not in _TOUCHABLE or _is_needed(forest, child):
-            continue
-        if is_ordered and is_busy:
-            return
-        is_busy = True
-        stopping.stop(forest, child, Intent.LEFT_OUT)
+    if is_ordered and any(forest.children[id].state in GOING_DOWN for id in supervision.going):
+        return
+    for id in reversed(list(supervision.leaving)):
+        child = forest.children[id]
+        if child.state in TOUCHABLE and not _is_needed(forest, child):
+            stopping.stop(forest, child, Intent.LEFT_OUT)
+            if is_ordered:
+                return
 
 
 def _marked(forest: Forest, ids: dict[str, None], change: Change) -> Iterator[Child]:
@@ -73,7 +69,7 @@ def _roll(forest: Forest, supervision: Supervision) -> None:
     supervision.outdated = {child.id: None for child in outdated}
     # One that is not up yet serves nobody: it goes first.
     for child in sorted(outdated, key=lambda child: child.state is not State.STARTING):
-        if child.state in _TOUCHABLE and not _lacks_what_comes(forest, child):
+        if child.state in TOUCHABLE and not _lacks_what_comes(forest, child):
             supervision.rolling = child.id
             stopping.stop(forest, child, Intent.CHANGED)
             return

@@ -49,6 +49,7 @@ class Standing:
         self.exit_code: int | None = None
         self.is_finished = False
         self.children: dict[str, Child] = {}
+        self.idle: dict[str, dict[str, None]] = {}  # by supervisor: who waits for its turn to start
         self.known: dict[str, None] = {}  # ids that a configuration has listed at any time
         self.dependents = Needs()  # of what is to be
         self.clinging = Needs()  # of what lives as it was, and is to change

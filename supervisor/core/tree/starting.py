@@ -21,6 +21,8 @@ supervisor of one is not)."""
 
 def bring_up(forest: Forest, supervisor: Child) -> None:
     """Start the children whose turn has come; READY when all have settled."""
+    if supervisor.state is State.UP and not forest.idle.get(supervisor.id):
+        return  # nobody waits: an end among thousands costs no look at them all
     supervision = forest.supervision(supervisor)
     is_ordered = forest.is_ordered(supervisor)
     has_gap = False
@@ -61,8 +63,8 @@ def _leaving_before(forest: Forest, child: Child) -> Child | None:
     parent = forest.parent(child)
     if parent is None or child.change is not Change.ADDED:
         return None
-    leaving = (forest.children.get(id) for id in forest.supervision(parent).leaving)
-    return next((it for it in leaving if it is not None and it.state in GOING_DOWN), None)
+    going = (forest.children[id] for id in forest.supervision(parent).going)
+    return next((it for it in going if it.state in GOING_DOWN), None)
 
 
 def start(forest: Forest, child: Child) -> None:
