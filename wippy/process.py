@@ -33,12 +33,12 @@ from wippy.errors import (
     AlreadyExists,
     Failure,
     Invalid,
-    MailboxFull,
     NotFound,
     Timeout,
     WippyError,
 )
 from wippy.runtime import guard
+from wippy.runtime.asking import begin_call
 from wippy.runtime.context import (
     ActorContext,
     Event,
@@ -57,7 +57,7 @@ from wippy.runtime.interruption import cancelled, interruption
 from wippy.runtime.local import LocalActor
 from wippy.runtime.peer import Peer
 from wippy.runtime.plane import Plane
-from wippy.runtime.post import check_size, check_topic, is_open
+from wippy.runtime.post import check_size, check_topic
 from wippy.runtime.selecting import select_blocking
 from wippy.runtime.sources import EventSource
 from wippy.runtime.spawning import Options
@@ -285,14 +285,9 @@ async def call(
     check_size(data)
     guard.require_send(local, "process.call", target, topic, data)
     give_up_at_s = plane.loop.time() + timeout_s
-    peer, actor = await plane.post.reach(target, cost_of(data), timeout_s)
-    if peer is plane.own and actor == local.number:
-        raise Invalid("an actor that calls itself would wait for ever")
-    outlet = plane.outlet(local, peer, actor)
-    if not is_open(outlet):
-        raise MailboxFull(f"{target} has not taken what was sent before")
+    where = await plane.post.reach(target, cost_of(data), timeout_s)
     answer: asyncio.Future[Any] = plane.loop.create_future()
-    reference = plane.bonds.call(local, peer, actor, (topic, data), answer)
+    reference = begin_call(plane, local, target, where, (topic, data), answer)
     timer = plane.loop.call_at(give_up_at_s, _time_out, answer, target, topic, timeout_s)
     plane.about_to_wait()
     try:

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextvars import copy_context
 from typing import Any, Generic, TypeVar
@@ -39,6 +40,7 @@ from wippy.core.observing import DEFAULT_SIZE
 from wippy.core.selecting import Case
 from wippy.errors import Cancelled, Invalid, Timeout
 from wippy.runtime import inbox as awaited
+from wippy.runtime.asking import Reply, begin_now
 from wippy.runtime.channels import Channel
 from wippy.runtime.context import ActorContext, current, find_current
 from wippy.runtime.interruption import cancelled, interruption
@@ -88,7 +90,30 @@ def call(
         Invalid: As `process.call`; or called on the thread of an event loop.
     """
     refuse_to_block_loop("await process.call(...)")
-    return wait(process.call(target, topic, payload, timeout_s=seconds(timeout)))
+    timeout_s = seconds(timeout)
+    began_s = time.monotonic()
+    context = current()
+    stop = interruption(context)
+    reply = Reply()
+    give_up = begin_now(target, topic, payload, reply)
+    if give_up is None:
+        # A service that is being restarted: the loop waits for it.
+        return wait(process.call(target, topic, payload, timeout_s=timeout_s))
+    cases = (reply.came.case_receive(), stop.case_receive())
+    try:
+        with _without_place(context):
+            left_s = max(0.0, began_s + timeout_s - time.monotonic())
+            chosen = select_blocking(*cases, timeout=left_s)
+    finally:
+        if not reply.done():
+            give_up()
+    if chosen.index == 1:
+        raise cancelled(context)
+    if chosen.index == TIMEOUT:
+        raise Timeout(f"{target} has not replied to {topic!r} within {timeout_s:g} s")
+    if reply.error is not None:
+        raise reply.error
+    return reply.value
 
 
 def exec(process_id: str, host: str = "", *args: Any, timeout: Duration | None = None) -> Any:

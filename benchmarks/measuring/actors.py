@@ -22,6 +22,7 @@ from wippy.runtime.context import ActorContext, set_only_actor
 from wippy.runtime.directory import Directory
 from wippy.runtime.local import LocalActor
 from wippy.runtime.plane import Plane
+from wippy.runtime.resting import new_loop
 from wippy.runtime.sockets import PullSocket
 
 NODE = "bench"
@@ -42,7 +43,7 @@ def pid_of(slot: str) -> str:
 
 def live(run_dir: Path, slot: str, main: Main, *args: Any) -> Any:
     """Be the actor `main(*args)` in this process; return what it returned."""
-    loop = asyncio.new_event_loop()
+    loop = new_loop()
     asyncio.set_event_loop(loop)
     return loop.run_until_complete(_live(loop, run_dir, slot, main, args))
 

@@ -21,6 +21,7 @@ from wippy.runtime.local import LocalActor
 from wippy.runtime.peer import Peer
 
 if TYPE_CHECKING:
+    from wippy.runtime.asking import Reply
     from wippy.runtime.plane import Plane
 
 FREE_TIMEOUT_S = 1.0
@@ -103,7 +104,7 @@ class Bonds:
         peer: Peer,
         actor: int,
         message: tuple[str, bytes],
-        then: asyncio.Future[Any],
+        then: asyncio.Future[Any] | Reply,
     ) -> int:
         """Send a call; return its reference."""
         topic, data = message

@@ -48,6 +48,7 @@ from wippy.runtime import (
     os_limits,
     output,
     registry,
+    resting,
     watchdog,
 )
 from wippy.runtime.control import Control
@@ -99,7 +100,7 @@ class Life:
         self._plane: Plane | None = None
         self._foothold: zmq.Context[zmq.Socket[bytes]] | None = None
         self._is_orphan = False
-        self._loop = asyncio.new_event_loop()
+        self._loop = resting.new_loop()
         asyncio.set_event_loop(self._loop)
         self._control = Control(self._loop)
 

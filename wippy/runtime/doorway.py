@@ -7,6 +7,7 @@ from collections.abc import Callable
 from threading import get_ident
 from typing import TypeVar
 
+from wippy.core.channels import NOTHING
 from wippy.errors import Invalid
 from wippy.runtime.context import current
 from wippy.runtime.local import LocalActor
@@ -28,9 +29,20 @@ def here() -> tuple[Plane, LocalActor]:
 
 
 def in_loop(plane: Plane, work: Callable[[], T]) -> T:
-    """Do `work` in the loop's thread, from whichever thread: the plane belongs to it."""
-    if get_ident() == plane.thread:
+    """Do `work` as the loop's thread, from whichever thread: the plane belongs to it.
+
+    While the loop waits, this thread does it itself, and sends at once what that says.
+    """
+    if get_ident() == plane.thread or plane.is_visited:
         return work()
+    if plane.selector is not None:
+        done = plane.selector.visit(plane.loop, lambda: plane.visited(work))
+        if done is not NOTHING:
+            return done
+    return _as_loop(plane, work)
+
+
+def _as_loop(plane: Plane, work: Callable[[], T]) -> T:
     done: concurrent.futures.Future[T] = concurrent.futures.Future()
 
     def run() -> None:

@@ -12,7 +12,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable
 from contextvars import copy_context
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import zmq
 
@@ -52,8 +52,11 @@ from wippy.runtime.membership import Membership
 from wippy.runtime.peer import Outlet, Peer, Transport
 from wippy.runtime.post import Post
 from wippy.runtime.promised import Promised
+from wippy.runtime.resting import selector_of
 from wippy.runtime.sockets import LINGER_MS, Loopback, PullSocket, PushSocket, endpoint
 from wippy.runtime.spawning import Spawner
+
+T = TypeVar("T")
 
 REMEMBERED_GONE = 4096
 """Processes known to be gone, so that late frames of theirs are dropped."""
@@ -106,6 +109,7 @@ class Plane:
         calling: The calls of functions that actors here make.
         serving: Runs functions for callers: a worker's.
         thread: Of the loop.
+        selector: Lets other threads in while the loop waits; None: they have to ask it.
         names: Names of actors here, to their pids: the directory shows them a moment later.
         admission: What others spawn here.
         groups: The process groups.
@@ -127,6 +131,8 @@ class Plane:
         self.root = root
         self.node, self.slot, self.generation = pid.node, pid.slot, pid.generation
         self.thread = threading.get_ident()
+        self.selector = selector_of(loop)
+        self._visitor = 0
         self.actors: dict[int, LocalActor] = {}
         self.dead_letters: Counter[str] = Counter()
         self.sent = 0
@@ -266,6 +272,23 @@ class Plane:
         self._woken -= 1
         if self._woken <= 0 and self._dirty:
             self.flush()
+
+    @property
+    def is_visited(self) -> bool:
+        """Whether this thread does the loop's work just now."""
+        return self._visitor == threading.get_ident()
+
+    def visited(self, work: Callable[[], T]) -> T:
+        """Do `work` in a thread that visits the loop while it waits; send what that says."""
+        self._visitor = threading.get_ident()
+        is_flush_due, self._is_flush_due = self._is_flush_due, True
+        try:
+            return work()
+        finally:
+            self._visitor = 0
+            self._is_flush_due = is_flush_due
+            if self._dirty:
+                self.flush()
 
     def _taken_in(self) -> None:
         """Frames have been read: what the actors that they woke say is sent right behind their

@@ -110,7 +110,7 @@ class Post:
             MailboxFull: Too much is held for it already.
             NotFound: It is not there, and nobody knows of it, or it was given up.
         """
-        found = self._reachable(target)
+        found = self.reachable(target)
         if found is not None:
             return found
         if not self.directory.is_known(target):
@@ -126,12 +126,14 @@ class Post:
             raise Timeout(f"{target} is not back within {timeout_s:g} s") from None
         finally:
             held.units -= cost
-        found = self._reachable(target)
+        found = self.reachable(target)
         if found is None:
             raise NotFound(f"{target} cannot be reached: it has not come back")
         return found
 
-    def _reachable(self, target: str) -> tuple[Peer, int] | None:
+    def reachable(self, target: str) -> tuple[Peer, int] | None:
+        """Return what `find` returns, but None also for a service whose actor there has ended: one
+        to wait for (`reach`)."""
         found = self.find(target)
         is_pid = "/" in target
         if found is None or is_pid or not _is_absent(*found):
