@@ -205,7 +205,8 @@ class Change(msgspec.Struct, frozen=True):
 def watch(pattern: str = "**", *, since: int | None = None) -> Watch[Change]:
     """Follow the changes of the entries whose ids a pattern stands for; never waits itself.
 
-    Complete and in order, at any distance: nothing is kept in memory for it.
+    Complete and in order, at any distance: nothing is kept in memory for it. Changes of what the
+    caller may not read are left out.
 
     Args:
         pattern: `app.db:postgres`, `app.db:*`, `app.**`; everything by default.
@@ -219,7 +220,16 @@ def watch(pattern: str = "**", *, since: int | None = None) -> Watch[Change]:
     wanted, reader = parse(pattern), reading.reader()
     begin = reader.version() if since is None else since
     reader.read(lambda tables: check_since(tables, begin), None)
-    return Watch(Following(reader, wanted, begin), _change)
+    return Watch(Following(reader, wanted, begin, _may_see), _change)
+
+
+def _may_see(found: ChangeDoc) -> bool:
+    """Say whether the caller may read both sides of a change."""
+    context = find_current()
+    if context is None or not guard.is_bound(context):
+        return True
+    sides = (_side(found.version, found.old), _side(found.version, found.new))
+    return all(_may_read(side) for side in sides if side is not None)
 
 
 def _change(found: ChangeDoc) -> Change:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from itertools import islice
 
 import msgspec
@@ -50,11 +51,19 @@ class Following:
         reader: The registry of the process's node.
         wanted: Which entries.
         since: The version after which to begin.
+        may_see: Says whether who asks may see a change; others are passed over.
     """
 
-    __slots__ = ("_cursor", "_page", "_reader", "_wanted")
+    __slots__ = ("_cursor", "_may_see", "_page", "_reader", "_wanted")
 
-    def __init__(self, reader: RegistryReader, wanted: Pattern, since: int) -> None:
+    def __init__(
+        self,
+        reader: RegistryReader,
+        wanted: Pattern,
+        since: int,
+        may_see: Callable[[ChangeDoc], bool] = lambda _change: True,
+    ) -> None:
+        self._may_see = may_see
         self._reader = reader
         self._wanted = wanted
         self._cursor = Cursor(since)
@@ -77,7 +86,7 @@ class Following:
             found, self._cursor = self._reader.read(
                 lambda tables: read_page(tables, self._cursor, self._wanted), nothing
             )
-            self._page.extend(found)
+            self._page.extend(filter(self._may_see, found))
             if not found and self._cursor == before:
                 return None
         return self._page.popleft()

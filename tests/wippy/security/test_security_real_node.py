@@ -250,6 +250,14 @@ async def thief():
 
 async def main():
     target = process.pid()
+    hidden = {"actions": "registry.get", "resources": "app:hidden", "effect": "deny",
+              "groups": ["admin"]}
+    await registry.changes().create("app:hide", kind="security.policy", data=hidden).apply()
+    watch = registry.watch("app:*")
+    await registry.changes().create("app:hidden").create("app:shown").apply()
+    async for change in watch:
+        say(change.id)
+        break
     attempt(process.send, target, "ping", {"loud": False})
     attempt(process.send, target, "ping", {"loud": True})
     await tried(registry.changes().create("app:b").apply())
@@ -286,14 +294,15 @@ def test_in_strict_mode_what_nobody_allows_is_denied_and_policies_change_live(
         f"{nobody}its credential is nobody's (any more)",
     ]
     way_back = "no actor could change it back; only an operator may do that, who forces it"
-    lines = wait_lines(shop, "app:main", 9)
+    lines = wait_lines(shop, "app:main", 10)
     assert lines == [
+        "app:shown",
         "allowed",
         "permission_denied app:main may not process.send app:main: app:quiet denies it",
-        "done 2",
-        "done 3",
-        "permission_denied app:main may not process.send app:main: app:mute denies it",
         "done 4",
+        "done 5",
+        "permission_denied app:main may not process.send app:main: app:mute denies it",
+        "done 6",
         "allowed",
         f"invalid after this change of app:no {way_back}",
         f"invalid after this change of app:all {way_back}",
