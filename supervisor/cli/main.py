@@ -39,6 +39,7 @@ VERBS = (
     "run",
     "shell",
     "registry",
+    "reload",
     "check",
     "plan",
     "init",

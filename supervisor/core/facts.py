@@ -61,10 +61,13 @@ class FactKind(enum.StrEnum):
     OPERATOR = "operator"  # a command of an operator
     ALARM = "alarm"
     REGISTRY = "registry"
+    FILES = "files"  # the configuration was read again
+    FILES_BROKEN = "files_broken"  # and is wrong: the last version that was right goes on
 
 
 LEVELS = {
     FactKind.ALARM: Level.ERROR,
+    FactKind.FILES_BROKEN: Level.ERROR,
     FactKind.GAVE_UP: Level.ERROR,
     FactKind.QUARANTINED: Level.ERROR,
     FactKind.CRASH_LOOP: Level.WARNING,

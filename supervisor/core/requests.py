@@ -118,6 +118,13 @@ class EndRun(msgspec.Struct, frozen=True, tag="end_run"):
     deadline_s: float
 
 
+class Reload(msgspec.Struct, frozen=True, tag="reload"):
+    """Read the configuration again. Answered with `ReloadAnswer`, when what it changes is taken
+    in and has proven itself, or has failed; at once if it `is_dry`: then nothing is changed."""
+
+    is_dry: bool = False
+
+
 class StopNode(msgspec.Struct, frozen=True, tag="stop_node"):
     """Stop everything in order. Answered at once; the socket goes away when it is done."""
 
@@ -144,6 +151,7 @@ Verb = (
     | EndRun
     | Backup
     | ChangeRegistry
+    | Reload
     | StopNode
     | Subscribe
 )
@@ -208,7 +216,33 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     id: str = ""
 
 
-Answer = Facts | ViewAnswer | WhyAnswer | Ran | Committed | Done | Failure
+class ReloadAnswer(msgspec.Struct, frozen=True, tag="reloaded", kw_only=True):
+    """Answer to `Reload`.
+
+    Attributes:
+        version: The registry's version.
+        changed: Entries that were changed.
+        done: What was done about it, in words.
+        failed: Who does not do well with it, and why.
+        overridden: Entries that were changed at run time, and are what their files say again.
+        kept: Entries that are not what their files say, since they were changed at run time.
+        needs_restart: Settings that count from the next start of the node on.
+        broken: All that is wrong with the files, which are not used; empty if nothing is.
+        plan: Dry: what would be done, in words.
+    """
+
+    version: int
+    changed: int = 0
+    done: tuple[str, ...] = ()
+    failed: tuple[tuple[str, str], ...] = ()
+    overridden: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    needs_restart: tuple[str, ...] = ()
+    broken: str = ""
+    plan: tuple[str, ...] = ()
+
+
+Answer = Facts | ViewAnswer | WhyAnswer | Ran | ReloadAnswer | Committed | Done | Failure
 
 
 class Reply(msgspec.Struct, frozen=True, tag="reply"):

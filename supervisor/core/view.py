@@ -131,6 +131,9 @@ class NodeView(msgspec.Struct, frozen=True, kw_only=True):
         root_cpu_percent: The root's own share of a core.
         root_memory_bytes: The root's own resident memory.
         alarms: What someone must act on, a line each.
+        broken: What is wrong with the configuration's files, in a line with its place; empty if
+            nothing is. What runs is the last version that was right.
+        broken_text: All of it.
         rows: Every child, tree order.
         facts: The last facts, oldest first.
     """
@@ -157,6 +160,8 @@ class NodeView(msgspec.Struct, frozen=True, kw_only=True):
     root_cpu_percent: float = 0.0
     root_memory_bytes: int = 0
     alarms: tuple[str, ...] = ()
+    broken: str = ""
+    broken_text: str = ""
     rows: tuple[Row, ...] = ()
     facts: tuple[Fact, ...] = ()
 

@@ -9,6 +9,7 @@ with those that were merged last.
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,10 +23,17 @@ if TYPE_CHECKING:
 
 
 class FilesSettings(msgspec.Struct, frozen=True):
-    """Settings of the job; folders are absolute."""
+    """Settings of the job; folders are absolute.
+
+    Attributes:
+        run_dir: Run folder.
+        state_dir: State folder.
+        operator: The root's credential: the keeper lets only operators load files.
+    """
 
     run_dir: str
     state_dir: str
+    operator: bytes = b""
 
 
 async def main(port: SystemPort) -> None:
@@ -41,8 +49,10 @@ async def main(port: SystemPort) -> None:
     # At once: nobody is to wait for what has not changed yet. All else is imported after it.
     port.ready()
     from supervisor.files.desk import Desk
+    from supervisor.io.keeper_client import KeeperClient
 
-    desk = await Desk.open(port, settings.run_dir, settings.state_dir)
+    keeper = KeeperClient(Path(settings.run_dir), "", credential=settings.operator)
+    desk = await Desk.open(port, keeper, settings.run_dir, settings.state_dir)
     tasks = [asyncio.ensure_future(each) for each in (desk.work(), _listen(port, desk))]
     cancelled = asyncio.ensure_future(port.cancelled())
     try:

@@ -80,7 +80,9 @@ class Desk:
         self._is_watching = is_watching
 
     @classmethod
-    async def open(cls, port: SystemPort, run_dir: str, state_dir: str) -> Desk:
+    async def open(
+        cls, port: SystemPort, keeper: KeeperClient, run_dir: str, state_dir: str
+    ) -> Desk:
         """Return the desk of a node; it watches already, if it is to.
 
         Raises:
@@ -90,7 +92,6 @@ class Desk:
         blueprint = await asyncio.to_thread(_blueprint, run_dir)
         files = await asyncio.to_thread(files_of, blueprint, reader)
         surveyed = await asyncio.to_thread(files.survey)
-        keeper = KeeperClient(Path(run_dir), "")
         watch = blueprint.runtime.watch
         desk = cls(port, files, is_watching=watch, reader=reader, keeper=keeper)
         desk._surveyed = surveyed

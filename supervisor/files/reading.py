@@ -69,8 +69,16 @@ def read(files: Files) -> Blueprint | Broken:
 
 
 def broken(problems: tuple[Problem, ...] | list[Problem]) -> Broken:
-    """Return what to tell of problems."""
+    """Return what to tell of problems, wherever it is read: places are absolute."""
+    problems = [msgspec.structs.replace(it, place=_absolute(it.place)) for it in problems]
     first = msgspec.structs.replace(problems[0], line="")
     return Broken(
         text=render(problems)[:MAX_TOLD_LENGTH], first=render_one(first), count=len(problems)
+    )
+
+
+def _absolute(place: Place) -> Place:
+    is_relative = bool(place.file) and os.path.lexists(place.file)
+    return (
+        msgspec.structs.replace(place, file=os.path.abspath(place.file)) if is_relative else place
     )

@@ -61,7 +61,7 @@ class Admin:
         self._waiting: list[Waiting] = []
         self._tasks: set[asyncio.Task[None]] = set()
         # One for the whole process: LMDB may be opened once (its locks are the process's).
-        self._stored = StateReader(Path(root.runtime.state_dir))
+        self.stored = StateReader(Path(root.runtime.state_dir))
 
     def take(self, peer: bytes, request: Request) -> None:
         """Take a valid request; answer it now, or when it has come true."""
@@ -105,6 +105,11 @@ class Admin:
                 self._later(peer, request.id, self._backup(path))
             case requests.ChangeRegistry(change):
                 self._later(peer, request.id, self._change_registry(change))
+            case requests.Reload(is_dry):
+                self._note(request, "dry reload" if is_dry else "reload", "")
+                self._later(
+                    peer, request.id, self._root.live_files.reload(request.who, is_dry=is_dry)
+                )
             case requests.Run() as order:
                 self._root.runs.start(peer, request.id, order)
             case requests.EndRun() as order:
@@ -297,7 +302,7 @@ class Admin:
         await root.keeper.flush(0.2)
         # First what is not known to be stored: what gets there meanwhile is found twice, not never.
         unsettled = root.chronicle.since(root.chronicle.last_seq - root.keeper.lag)
-        stored = await asyncio.to_thread(self._stored.history, id, limit)
+        stored = await asyncio.to_thread(self.stored.history, id, limit)
         known = {(fact.seq, fact.at_s) for fact in stored}
         fresh = [
             fact

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from supervisor.core import adoption, steps
 from supervisor.core.facts import FactKind
 from supervisor.core.keeping import MAX_TEXT_LENGTH
 from supervisor.core.linking import code_ref
-from supervisor.core.spec import Blueprint, Dedicated, PoolActor, Rollback
+from supervisor.core.spec import ROOT_ID, Blueprint, Dedicated, PoolActor, Rollback
 from supervisor.root.following import (
     Followed,
     follow,
@@ -37,6 +40,23 @@ AUTHOR = "wippy:root"
 """Who undoes a version: shown in the registry's history."""
 
 
+MAX_DONE = 1000
+"""Sentences that an outcome has: more than anybody reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a version.
+
+    Attributes:
+        done: What was done for it, in words.
+        failed: Who does not do well with it, and why.
+    """
+
+    done: tuple[str, ...] = ()
+    failed: tuple[tuple[str, str], ...] = ()
+
+
 class Adopting:
     """Brings the tree of one root to the newest version of the registry.
 
@@ -53,17 +73,39 @@ class Adopting:
         self._undoing: asyncio.Task[None] | None = None
         self._essential = forced_essential(root.blueprint)
         self._read = 0  # the version that the root's blueprint is of; 0 while it is the files'
+        self._looking: asyncio.Task[None] | None = None
+        self._is_settling = False
+        self._done: tuple[str, ...] = ()
+        self._last = Outcome()
+        self._waiting: list[tuple[int, asyncio.Future[Outcome]]] = []
         self.version = 0
         self.last_good = 0
 
     # --- following ---
 
     def committed(self, version: int) -> None:
-        """The keeper has committed a version: follow it soon, or a newer one."""
-        self._wanted = max(self._wanted, version)
+        """The keeper has committed a version: tell all processes, and follow it, or a newer one."""
+        if version > self._wanted:
+            self._wanted = version
+            self._tell_version(version)
         is_idle = self._following is None or self._following.done()
         if is_idle and self.version and version > self.version and not self._root.is_closing:
             self._following = self._root.loop.create_task(self._follow())
+
+    def look(self) -> None:
+        """Follow what was committed without a word: see `committed`."""
+
+        async def look_now() -> None:
+            try:
+                self.committed(await self.stored_version())
+            except WippyError as error:
+                self._root.alarm(f"the registry cannot be read: {error}")
+
+        self._looking = self._root.loop.create_task(look_now())
+
+    async def stored_version(self) -> int:
+        """Return the registry's version on the disk; raises as `StateReader`."""
+        return await asyncio.to_thread(self._root.admin.stored.registry_version)
 
     async def begin(self, version: int) -> None:
         """Follow the version that the files were merged into, before anything of it runs."""
@@ -82,12 +124,19 @@ class Adopting:
         root = self._root
         try:
             found = await asyncio.to_thread(
-                follow, root.blueprint, self._read, root.tree.forest.spec, self._essential
+                follow,
+                root.admin.stored,
+                root.blueprint,
+                self._read,
+                root.tree.forest.spec,
+                self._essential,
             )
         except Exception as error:  # noqa: BLE001
             # The boundary: whatever a version says, what runs goes on as it is.
             traceback.print_exception(error)
-            root.alarm(f"version {version} of the registry cannot be followed: {error}")
+            text = f"version {version} of the registry cannot be followed: {error}"
+            root.alarm(text)
+            self._conclude(((ROOT_ID, text),))
             return
         if found.version:
             self.adopt(found, is_start=is_start)
@@ -96,18 +145,24 @@ class Adopting:
         """Make the tree that of a version. At the start nobody awaits an outcome: the first start
         of everything has its own rules."""
         root, before = self._root, self._root.blueprint
-        root.blueprint = found.blueprint
+        # Settings are no entries: they may have changed since this was read.
+        root.blueprint = replace(found.blueprint, runtime=root.runtime)
         root.registry_version = self.version = self._read = found.version
         on_change = on_changes(found.blueprint)
+        if found.difference and not is_start:
+            self._is_settling = True
         if found.difference:
             text = f"version {found.version}: {adoption.summary(found.difference)}"
             root.chronicle.tell(FactKind.ADOPTED, text)
-            for sentence in adoption.sentences(found.difference, on_change):
+            sentences = tuple(adoption.sentences(found.difference, on_change))
+            for sentence in sentences:
                 root.chronicle.tell(FactKind.ADOPTED, sentence)
             grace_s = 0.0 if is_start else root.runtime.rollback_grace_s
+            self._done += sentences[: MAX_DONE - len(self._done)]
             root.feed(steps.Adopt(found.spec, found.version, on_change, grace_s))
+        elif not self._is_settling:
+            self._conclude(())
         self._renew_code(before, found)
-        self._tell_version(found.version)
 
     def _renew_code(self, before: Blueprint, found: Followed) -> None:
         """Workers keep the code of actors that others start in them: it is replaced."""
@@ -145,9 +200,33 @@ class Adopting:
 
     # --- outcomes ---
 
+    async def outcome(self, version: int) -> Outcome:
+        """Wait until the tree has taken in a version, or a newer one, and what that touched has
+        proven itself or failed; at once if that is so already."""
+        if self.version >= version and not self._is_settling:
+            return self._last
+        waiting: asyncio.Future[Outcome] = self._root.loop.create_future()
+        self._waiting.append((version, waiting))
+        return await waiting
+
+    def _conclude(self, failed: tuple[tuple[str, str], ...]) -> None:
+        """Everything up to the present version is settled."""
+        self._is_settling = False
+        self._last, self._done = Outcome(self._done, failed), ()
+        still = []
+        for version, waiting in self._waiting:
+            if waiting.done():
+                continue
+            if version <= self.version or failed:
+                waiting.set_result(self._last)
+            else:
+                still.append((version, waiting))
+        self._waiting = still
+
     def settled(self, version: int, failed: tuple[tuple[str, str], ...]) -> None:
         """What a version touched has proven itself, or has failed."""
         root = self._root
+        self._conclude(failed)
         if not failed:
             self.last_good = max(self.last_good, version)
             root.chronicle.tell(FactKind.SETTLED, f"version {version}: all that it touched is well")

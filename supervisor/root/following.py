@@ -89,12 +89,19 @@ def _says_essential(doc: EntryDoc | None) -> bool:
     return bool(isinstance(lifecycle, dict) and lifecycle.get("essential"))
 
 
-def follow(blueprint: Blueprint, since: int, tree: TreeSpec, essential: frozenset[str]) -> Followed:
+def follow(
+    reader: StateReader,
+    blueprint: Blueprint,
+    since: int,
+    tree: TreeSpec,
+    essential: frozenset[str],
+) -> Followed:
     """Read what the registry has become and return what it means; reads the disk.
 
     Plain data is no part of it, and costs nothing.
 
     Args:
+        reader: The root's own: LMDB may be opened once in a process.
         blueprint: What was followed last, or the files.
         since: The version that `blueprint` is of; 0 for the files'.
         tree: Of `blueprint`.
@@ -104,11 +111,7 @@ def follow(blueprint: Blueprint, since: int, tree: TreeSpec, essential: frozense
         Invalid: It cannot be run.
         Unavailable: It cannot be read.
     """
-    reader = StateReader(Path(blueprint.runtime.state_dir))
-    try:
-        found = reader.structure(since)
-    finally:
-        reader.close()
+    found = reader.structure(since)
     made = made_of(blueprint, found, essential)
     if made.docs == blueprint.docs:
         return Followed(found.version, made, tree, adoption.Difference())

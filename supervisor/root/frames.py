@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from supervisor.core import steps
 from supervisor.core.facts import FactKind
 from supervisor.core.identity import IDENTITY, IDENTITY_WANTED, as_payload
-from supervisor.core.spec import FORKSERVER_ID, KEEPER_ID
+from supervisor.core.spec import FILES_ID, FORKSERVER_ID, KEEPER_ID
 from supervisor.core.view import State
 from supervisor.root.peers import PEER_FRAMES
 from supervisor.root.vessel import Vessel
@@ -98,6 +98,8 @@ class Frames:
                 root.chronicle.tell(FactKind.ALARM, text, id=job.slot)
             case messages.Published(topic, payload) if topic == IDENTITY_WANTED:
                 self._explain(vessel, job, payload)
+            case messages.Published(topic, payload) if job.slot == FILES_ID:
+                root.live_files.heard(topic, payload)
             case messages.Published("registry.committed", {"version": int(version)}):
                 root.adopting.committed(version)
             case _:
@@ -117,9 +119,13 @@ class Frames:
             if root.registry_version == 0:
                 root.loop.create_task(root.load_registry(job.generation))
                 return
+            # The one before may have died between a commit and its announcement.
+            root.adopting.look()
         elif isinstance(job, WorkerJob):
             root.pools.worker_ready(job.host, vessel)
         root.feed(steps.BecameReady(job.slot, job.generation))
+        if job.slot == FILES_ID:
+            root.live_files.ready()
 
     def _of_upgrade(self, vessel: Vessel, job: messages.Job, frame: UpgradeAnswer) -> None:
         """An actor answers that it was told of newer code; one that has ended says nothing new."""

@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from supervisor.core import steps
 from supervisor.core.facts import FactKind
 from supervisor.core.identity import IDENTITY_REVOKED
@@ -36,6 +38,7 @@ from supervisor.root.groups import Groups
 from supervisor.root.growth import Growth
 from supervisor.root.housekeeping import Housekeeping
 from supervisor.root.jobs import source_paths
+from supervisor.root.live_files import LiveFiles
 from supervisor.root.log_lines import LogLines
 from supervisor.root.memory import Memory
 from supervisor.root.observers import Observers
@@ -152,6 +155,7 @@ class Root:
         self.growth = Growth(self)
         self.adopting = Adopting(self)
         self.promises = Promises(self)
+        self.live_files = LiveFiles(self)
         self.pools = Pools(self.fleet, self._seated, self.peers.host_changed, self.credentials)
         self.probing = Probing(self)
         self.frames = Frames(self)
@@ -304,17 +308,11 @@ class Root:
     async def load_registry(self, generation: int) -> None:
         """The keeper serves: have it commit the registry; only then is it READY for the tree."""
         try:
-            done = await self.keeper.load_registry(
-                self.blueprint.docs.values(),
-                self.blueprint.places,
-                author="start",
-                comment=f"loaded from {self.blueprint.source}",
-                origin=self.blueprint.source,
-            )
-            self.registry_version = done.version
-            text = f"registry version {self.registry_version} from {self.blueprint.source}"
+            version = await self._stored_version()
+            self.registry_version = version
+            text = f"registry version {version} from {self.blueprint.source}"
             self.chronicle.tell(FactKind.REGISTRY, text)
-            await self.adopting.begin(done.version)
+            await self.adopting.begin(version)
         except Exception as error:  # noqa: BLE001
             # Whatever the disk says, processes that run are worth more than a version number.
             self.alarm(f"the registry could not be stored: {error}")
@@ -323,3 +321,21 @@ class Root:
                 self.shut_down(f"the registry could not be stored: {error}", code=1)
                 return
         self.feed(steps.BecameReady(KEEPER_ID, generation))
+
+    async def _stored_version(self) -> int:
+        """Have the files merged, unless a root before has: they may be newer by now, in the
+        registry as well as on the disk. Return the version of the registry."""
+        blueprint = self.blueprint
+        if blueprint.is_stored:
+            return await self.adopting.stored_version()
+        done = await self.keeper.load_registry(
+            blueprint.docs.values(),
+            blueprint.places,
+            author="start",
+            comment=f"loaded from {blueprint.source}",
+            origin=blueprint.source,
+            seen=blueprint.seen,
+        )
+        self.blueprint = msgspec.structs.replace(blueprint, is_stored=True)
+        self.run_folder.note_blueprint_soon()
+        return done.version

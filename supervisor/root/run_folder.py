@@ -7,6 +7,7 @@ is stopped in order, by the connections that still stand, and the guardian start
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ class RunFolder:
         self._log_format = log_format
         self._path = Path(root.runtime.run_dir)
         self._made = _inode(self._path / SOCKET)
+        self._noting: asyncio.Task[None] | None = None
 
     def look(self) -> None:
         """Begin anew if the folder, or the socket in it, was deleted."""
@@ -51,11 +53,26 @@ class RunFolder:
         root.alarm(f"{lost}: everything is stopped in order, and started anew")
         root.shut_down(lost, code=START_ANEW_CODE)
 
+    def note_blueprint(self) -> None:
+        """Leave the blueprint for the next root; raises `OSError`."""
+        replace_file(self._path / BLUEPRINT, msgspec.msgpack.encode(self._root.blueprint))
+
+    def note_blueprint_soon(self) -> None:
+        """The same from a thread; what cannot be written is an alarm."""
+
+        async def note() -> None:
+            try:
+                await asyncio.to_thread(self.note_blueprint)
+            except OSError as error:
+                self._root.alarm(f"changed settings are lost with this root: {error}")
+
+        self._noting = self._root.loop.create_task(note())
+
     def _restore(self) -> None:
         """Leave what the guardian and the next root read there, and clients."""
         root = self._root
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        replace_file(self._path / BLUEPRINT, msgspec.msgpack.encode(root.blueprint))
+        self.note_blueprint()
         node = NodeFile(
             node=root.runtime.node,
             source=root.blueprint.source,

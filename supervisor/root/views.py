@@ -97,6 +97,8 @@ class Views:
             root_memory_bytes=own.memory_bytes if own else 0,
             alarms=root.chronicle.alarms(time.time() - ALARMS_KEPT_S)
             + ((root.keeper.alarm,) if root.keeper.alarm else ()),
+            broken=root.live_files.broken.first,
+            broken_text=root.live_files.broken.text,
             rows=of_rows,
             facts=root.chronicle.latest(),
         )

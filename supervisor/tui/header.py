@@ -123,6 +123,7 @@ def _wrong(model: Model, look: Look) -> list[Line]:
     if stale_s(model, look.now_s):
         texts.append("the root does not answer; what is below may be out of date")
     if view is not None:
+        texts += [f"configuration: {view.broken}"] if view.broken else []
         texts += view.alarms
         texts += _failed(view.rows)
     if not texts:

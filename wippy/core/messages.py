@@ -534,8 +534,8 @@ class Outdated(msgspec.Struct, frozen=True, tag="outdated"):
 
 
 class RegistryAt(msgspec.Struct, frozen=True, tag="registry_at"):
-    """The runtime follows this version of the registry from now on; versions in between may have
-    been passed over. Whoever reads a version of the registry in a process may know a newer one."""
+    """The registry has this version; those in between may have been passed over. The runtime begins
+    to follow it. Whoever reads the registry in a process may know a newer one already."""
 
     version: int
 

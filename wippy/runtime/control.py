@@ -23,6 +23,7 @@ from wippy.core.messages import FromProcess, ToProcess
 from wippy.errors import Invalid, Unavailable
 from wippy.runtime import guard
 from wippy.runtime.output import complain
+from wippy.runtime.registry_watch import news
 
 HWM_FRAMES = 10_000
 """Frames that wait in either direction: ten for each of the thousand actors of a full worker. Past
@@ -220,6 +221,7 @@ class Control:
         if isinstance(message, messages.RegistryAt):
             self.registry_version = max(self.registry_version, message.version)
             guard.refresh_or_complain()
+            news.note(message.version)
             return
         if self._handler is not None:
             self._handler(message)

@@ -67,8 +67,13 @@ def status(
 def show(view: NodeView, *, is_coloured: bool, width: int) -> None:
     """Write the node's line, its alarms, the table and the counts."""
     put(cut(node_line(view), width))
+    red = "red" if is_coloured else ""
+    if view.broken_text:
+        put(painted("! the files are not used as they are; what runs goes on", red))
+        for line in view.broken_text.splitlines():
+            put(painted(f"  {line}", red))
     for alarm in view.alarms:
-        put(painted(f"! {alarm}", "red" if is_coloured else ""))
+        put(painted(f"! {alarm}", red))
     rows = view.rows
     glyphs = GLYPHS if is_utf8(sys.stdout) else ASCII_GLYPHS
     colours = ["", *(COLOURS[row.state] for row in rows)] if is_coloured else []

@@ -16,23 +16,35 @@ TEXT = GUIDE.read_text()
 PRINTED = re.compile(r"^ *# -> (.*)$", re.MULTILINE)
 
 
-def only(language: str) -> str:
-    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-    return str(found)
+def examples(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.system
-def test_the_guide_prints_what_it_says_and_its_commands_work(
-    node: Callable[..., RealNode],
-) -> None:
-    shop = node({"app.yaml": only("yaml"), "workers.py": only("python")})
-    wanted = PRINTED.findall(only("python"))
+def printed(node: Callable[..., RealNode], number: int) -> RealNode:
+    """Return a node that has printed what an example says that it prints."""
+    code = examples("python")[number]
+    shop = node({"app.yaml": examples("yaml")[number], "workers.py": code})
+    wanted = PRINTED.findall(code)
     lines: list[str] = []
     for _ in turns():
         lines = shop.log("app:boss").splitlines()
         if len(lines) >= len(wanted):
             break
     assert lines == wanted
+    return shop
+
+
+@pytest.mark.system
+def test_watching_prints_what_the_guide_says(node: Callable[..., RealNode]) -> None:
+    assert len(examples("python")) == len(examples("yaml")) == 2
+    printed(node, 1)
+
+
+@pytest.mark.system
+def test_the_guide_prints_what_it_says_and_its_commands_work(
+    node: Callable[..., RealNode],
+) -> None:
+    shop = printed(node, 0)
 
     def cli(*words: str) -> str:
         done = shop.cli("registry", *words)
