@@ -133,7 +133,11 @@ class Spawns:
         if not isinstance(entry, HostEntry):
             raise NotFound(f"no process.host {host!r}")
         if entry.isolation is not Isolation.DEDICATED:
-            raise Invalid(f"{host} is a pool: its workers are asked to start actors, not the root")
+            # An actor that spawns asks a worker; it comes here while the pool has none.
+            raise Invalid(
+                f"{host} is a pool: its workers are asked to start actors, not the root; who spawns "
+                f"as soon as it starts waits for them: lifecycle: {{requires: [{host}]}}"
+            )
         return entry.limits
 
     # --- code ---
