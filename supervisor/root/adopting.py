@@ -16,20 +16,21 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from supervisor.core import adoption, steps
+from supervisor.core import adoption, functions, steps
 from supervisor.core.facts import FactKind
 from supervisor.core.keeping import MAX_TEXT_LENGTH
 from supervisor.core.linking import code_ref
 from supervisor.core.spec import ROOT_ID, Blueprint, Dedicated, PoolActor, Rollback
 from supervisor.root.following import (
     Followed,
+    changed_calls,
     follow,
     forced_essential,
     on_changes,
     renewed_code,
 )
 from supervisor.root.vessel import Vessel
-from wippy.core.messages import EVERY_ACTOR, ActorJob, Outdated, RegistryAt, WorkerJob
+from wippy.core.messages import EVERY_ACTOR, ActorJob, Outdated, RegistryAt, ToProcess, WorkerJob
 from wippy.core.registry import ApplyVersion
 from wippy.errors import WippyError
 
@@ -165,13 +166,20 @@ class Adopting:
         self._renew_code(before, found)
 
     def _renew_code(self, before: Blueprint, found: Followed) -> None:
-        """Workers keep the code of actors that others start in them: it is replaced."""
-        workers = [it for it in self._processes() if isinstance(it.job, WorkerJob)]
-        renewed = renewed_code(before, found.blueprint) if workers else {}
+        """Workers keep the code of functions, and of actors that others start in them; who calls
+        a function keeps how: both are replaced."""
+        after, processes = found.blueprint, self._processes()
+        workers = [it for it in processes if isinstance(it.job, WorkerJob)]
+        renewed = renewed_code(before, after) if workers else {}
         for id, code in renewed.items():
-            for worker in workers:
+            frame: ToProcess = self._root.spawns.answer_code(id)
+            if code is not None:
                 frame = Outdated(EVERY_ACTOR, code_ref(code), found.version, id)
+            for worker in workers:
                 self._root.fleet.send(worker, frame)
+        for id in changed_calls(before, after):
+            for process in processes:
+                self._root.fleet.send(process, functions.answer(id, after.entries))
 
     def _tell_version(self, version: int) -> None:
         for vessel in self._processes():

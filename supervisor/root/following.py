@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from supervisor.core import adoption
 from supervisor.core.config.documents import typed_of
+from supervisor.core.functions import answer
 from supervisor.core.graph import build
 from supervisor.core.linking import link
 from supervisor.core.order import explain, find_circle
@@ -17,6 +18,7 @@ from supervisor.core.spec import (
     Code,
     Entry,
     ExecEntry,
+    FunctionEntry,
     OnChange,
     ProcessEntry,
     ServiceEntry,
@@ -59,18 +61,33 @@ def on_changes(blueprint: Blueprint) -> dict[str, OnChange]:
     return found
 
 
-def renewed_code(old: Blueprint, new: Blueprint) -> dict[str, Code]:
-    """Return the code of the actors whose code, or what it imports, differs: by entry."""
-    found: dict[str, Code] = {}
+def renewed_code(old: Blueprint, new: Blueprint) -> dict[str, Code | None]:
+    """Return the code of the actors and functions whose code, or what it imports, differs, by
+    entry; None where there is none any more."""
+    found: dict[str, Code | None] = {}
     if old.entries is new.entries:
         return found
-    for id, entry in new.entries.items():
-        before = old.entries.get(id)
-        if isinstance(entry, ProcessEntry) and isinstance(before, ProcessEntry):
-            code = link(entry.code, new.entries)
-            if code != link(before.code, old.entries):
-                found[id] = code
+    for id, before in old.entries.items():
+        entry = new.entries.get(id)
+        if not isinstance(before, ProcessEntry | FunctionEntry):
+            continue
+        if not isinstance(entry, ProcessEntry | FunctionEntry):
+            found[id] = None
+        elif (code := link(entry.code, new.entries)) != link(before.code, old.entries):
+            found[id] = code
     return found
+
+
+def changed_calls(old: Blueprint, new: Blueprint) -> list[str]:
+    """Return the functions that are called in another way: of another pool, with another limit or
+    retry policy, or not any more."""
+    if old.entries is new.entries:
+        return []
+    return [
+        id
+        for id, before in old.entries.items()
+        if isinstance(before, FunctionEntry) and answer(id, new.entries) != answer(id, old.entries)
+    ]
 
 
 def forced_essential(blueprint: Blueprint) -> frozenset[str]:

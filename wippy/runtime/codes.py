@@ -42,9 +42,12 @@ class Codes:
             self._known[process] = code
 
     def take(self, message: Code) -> None:
-        """Take an answer. That there is none is not remembered: it may come."""
+        """Take an answer, or the news that there is none any more. That there is none is not
+        remembered: it may come."""
         if message.code is not None:
             self._known[message.process] = message.code
+        else:
+            self._known.pop(message.process, None)
         asked = self._asked.pop(message.process, None)
         if asked is not None and not asked.done():
             asked.set_result(message)

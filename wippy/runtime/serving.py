@@ -88,7 +88,7 @@ class Serving:
         self._slots = Slots(plane.loop)
         self._numbers = itertools.count(FIRST_NUMBER)
         self._loads = itertools.count(1)
-        self._entries: dict[str, tuple[CodeRef, loader.Entry]] = {}
+        self._entries: dict[str, tuple[str, loader.Entry]] = {}
         self._loading: dict[str, asyncio.Task[loader.Entry]] = {}
         self._calls: dict[tuple[Peer, int], _Call] = {}
         self._units = 0
@@ -100,6 +100,13 @@ class Serving:
         """Return the most calls that were under way at once since this was asked last."""
         peak, self._peak = self._peak, len(self._calls)
         return peak
+
+    def renew(self, function: str) -> None:
+        """There is newer code, or none: calls under way return from what they run, the next ones
+        load it."""
+        old = self._entries.pop(function, None)
+        if old is not None:
+            loader.unload(old[0])
 
     # --- what callers say -------------------------------------------------------------------------
 
@@ -258,18 +265,16 @@ class Serving:
             loading.exception()  # looked at: all who waited may have given up
 
     async def _load_now(self, function: str) -> loader.Entry:
-        code = await self._codes.find(function)
-        # A number of its own, as an actor has: two functions share no globals, and each has its
-        # libraries.
-        name = f"{function}/f{next(self._loads)}"
-        entry: loader.Entry
-        if loader.is_quick(code):
-            entry = loader.load(code, name)
-        else:
-            work = run_in_thread(lambda: loader.load(code, name), name=f"load {function}")
-            entry = await work
-        self._entries[function] = code, entry
-        return entry
+        while True:
+            code = await self._codes.find(function)
+            # A number of its own, as an actor has: two functions share no globals, and each has its
+            # libraries.
+            name = f"{function}/f{next(self._loads)}"
+            entry = await _load(code, name)
+            if code == await self._codes.find(function):
+                self._entries[function] = name, entry
+                return entry
+            loader.unload(name)  # it was replaced meanwhile
 
     def _over(self, call: _Call, value: bytes, error: Failure | None) -> None:
         order, local = call.order, call.context.local
@@ -286,6 +291,13 @@ class Serving:
                 reason = Error(error.raised or error.kind, error.message, error.traceback)
             self._plane.bonds.actor_ended(local, reason, None)
         self._plane.flush()
+
+
+async def _load(code: CodeRef, name: str) -> loader.Entry:
+    if loader.is_quick(code):
+        return loader.load(code, name)
+    entry: loader.Entry = await run_in_thread(lambda: loader.load(code, name), name=f"load {name}")
+    return entry
 
 
 def _check(entry: loader.Entry, function: str, args: tuple[Any, ...]) -> None:

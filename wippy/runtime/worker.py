@@ -114,6 +114,8 @@ class Worker:
                     self._stop.set_result(message)
             case Code():
                 self._codes.take(message)
+                if message.code is None:
+                    self._renew(message.process)
             case _ if self._plane is None or not self._plane.told(message):
                 complain(f"a {type(message).__name__} frame is not for a worker")
 
@@ -262,11 +264,16 @@ class Worker:
             # None: it ended while the frame was on its way, and has said so.
             concerned = [] if hosted is None else [hosted.context]
         self._codes.replace(order.process or next((it.process for it in concerned), ""), order.code)
+        self._renew(order.process)
         for context in concerned:
             self._upgrades.offer(order, context)
         if order.code.module is not None and not any(it.is_upgradable for it in concerned):
             # A restart in this worker imports it again; one that is upgraded does so itself.
             loader.forget_module(order.code.module)
+
+    def _renew(self, function: str) -> None:
+        if self._serving is not None:
+            self._serving.renew(function)
 
     # --- stopping --------------------------------------------------------------------------------
 
