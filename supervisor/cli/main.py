@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import typer
@@ -49,7 +50,8 @@ VERBS = (
     "version",
 )
 """In the order of the help; each is a module of `supervisor.cli.commands` with a function of the
-same name, whose docstring is its help."""
+same name, whose docstring is its help. A module with `ACTIONS` has several commands: they follow
+the verb (`registry get`), and are functions named so (a `_` at the end avoids Python's own)."""
 
 HELP = """Supervise actors in real OS processes: start a tree, watch it, kill it, see it heal.
 
@@ -62,7 +64,18 @@ Examples:
 """
 
 
-class LazyVerbs(TyperGroup):
+class Suggesting(TyperGroup):
+    """A group of commands; an unknown one gets the nearest suggested."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command of the first word."""
+        word, known = args[0] if args else "", self.list_commands(ctx)
+        if word and not word.startswith("-") and word not in known:
+            ctx.fail(unknown_word(word, known, ctx.command_path))
+        return super().resolve_command(ctx, args)
+
+
+class LazyVerbs(Suggesting):
     """The group of all verbs; imports a verb's module when the verb is asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -72,13 +85,6 @@ class LazyVerbs(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return the command of a verb; None for a word that is none."""
         return load_verb(cmd_name) if cmd_name in VERBS else None
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command of the first word; an unknown one gets the nearest suggested."""
-        word = args[0] if args else ""
-        if word and not word.startswith("-") and word not in VERBS:
-            ctx.fail(unknown_verb(word))
-        return super().resolve_command(ctx, args)
 
 
 def main() -> None:
@@ -112,11 +118,31 @@ def load_verb(verb: str) -> Any:
     """Return the click command of `verb`."""
     module = importlib.import_module(f"supervisor.cli.commands.{verb}")
     function: Callable[..., None] = getattr(module, verb)
+    actions: Sequence[Callable[..., None]] = getattr(module, "ACTIONS", ())
+    if actions:
+        return _group(verb, function.__doc__ or "", actions)
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
     single.command(verb)(_ending_quietly(function))
     command = typer.main.get_command(single)
     command.help = readable_help(command.help or "")
     return command
+
+
+def _group(verb: str, doc: str, actions: Sequence[Callable[..., None]]) -> Any:
+    group = typer.Typer(
+        name=verb,
+        cls=Suggesting,
+        help=readable_help(inspect.cleandoc(doc)),
+        add_completion=False,
+        rich_markup_mode=None,
+        no_args_is_help=True,
+    )
+    group.callback()(_nothing)
+    for action in actions:
+        name = action.__name__.rstrip("_")
+        text = readable_help(inspect.cleandoc(action.__doc__ or ""))
+        group.command(name, help=text)(_ending_quietly(action))
+    return typer.main.get_command(group)
 
 
 def readable_help(docstring: str) -> str:
@@ -125,12 +151,12 @@ def readable_help(docstring: str) -> str:
     return "\n\n".join(f"\b\n{it}" if "\n    " in f"\n{it}" else it for it in paragraphs)
 
 
-def unknown_verb(word: str) -> str:
-    """Return what to say about a word that is no verb."""
+def unknown_word(word: str, known: Sequence[str], path: str = PROGRAM) -> str:
+    """Return what to say about a word that is none of the commands of `path`."""
     import difflib
 
-    near = difflib.get_close_matches(word, VERBS, n=1, cutoff=0.5)
-    hint = f" Did you mean '{near[0]}'?" if near else f" See {PROGRAM} --help."
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    hint = f" Did you mean '{near[0]}'?" if near else f" See {path} --help."
     return f"No such command '{word}'.{hint}"
 
 

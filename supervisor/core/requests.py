@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from supervisor.core.facts import Fact
+from supervisor.core.keeping import ForgetVersions, Forgotten
 from supervisor.core.view import NodeView
 from wippy.core.codec import FrameDecoder
 from wippy.core.reasons import ExitReason
@@ -84,9 +85,9 @@ class Backup(msgspec.Struct, frozen=True, tag="backup"):
 
 class ChangeRegistry(msgspec.Struct, frozen=True, tag="change_registry"):
     """Have the keeper change the registry, for an operator: whoever reaches this socket is one.
-    Answered with `Committed` when it is on the disk."""
+    Answered with `Committed`, or `Forgotten`, when it is on the disk."""
 
-    change: ApplyChanges | ApplyVersion
+    change: ApplyChanges | ApplyVersion | ForgetVersions
 
 
 class Run(msgspec.Struct, frozen=True, tag="run", kw_only=True):
@@ -242,7 +243,9 @@ class ReloadAnswer(msgspec.Struct, frozen=True, tag="reloaded", kw_only=True):
     plan: tuple[str, ...] = ()
 
 
-Answer = Facts | ViewAnswer | WhyAnswer | Ran | ReloadAnswer | Committed | Done | Failure
+Answer = (
+    Facts | ViewAnswer | WhyAnswer | Ran | ReloadAnswer | Committed | Forgotten | Done | Failure
+)
 
 
 class Reply(msgspec.Struct, frozen=True, tag="reply"):

@@ -106,7 +106,7 @@ def load_runtime(
         ConfigErrors: The section itself, or what overrides it, is wrong.
     """
     _must_exist(path)
-    found = [file for file in _find(path)[0] if file.may_have_runtime]
+    found = [file for file in find_files(path)[0] if file.may_have_runtime]
     files = [_decode(file, environ)[0] for file in found[:1]]
     for file in files:
         file.reading.problems.clear()
@@ -139,7 +139,9 @@ def _base(path: Path) -> Path:
     return absolute if absolute.is_dir() else absolute.parent
 
 
-def _find(path: Path) -> tuple[list[Found], list[Problem]]:
+def find_files(path: Path) -> tuple[list[Found], list[Problem]]:
+    """Return the files of a configuration in the order in which they are read, and what is wrong
+    with their folder."""
     if not path.is_dir():
         return [Found(str(path), os.path.abspath(path), may_have_runtime=True)], []
     problems: list[Problem] = []
@@ -175,7 +177,7 @@ def _whole(shown: str, message: str, hint: str = "") -> Problem:
 
 def _read_all(path: Path, environ: Mapping[str, str]) -> tuple[list[FileDraft], list[Problem]]:
     _must_exist(path)
-    found, problems = _find(path)
+    found, problems = find_files(path)
     files: list[FileDraft] = []
     for each in found:
         draft, more = _decode(each, environ)

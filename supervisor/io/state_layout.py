@@ -157,6 +157,13 @@ def read_versions(tx: Tx, limit: int) -> list[Version]:
     return [decode_version(row) for _, row in islice(rows, max(0, limit))]
 
 
+def versions_of(tx: Tx, entry_id: str) -> Iterator[Version]:
+    """Yield the versions that changed an entry, newest first."""
+    for key, row in tx.scan_back(REGISTRY_VERSIONS):
+        if tx.get(REGISTRY_CHANGES, change_key(number_of(key), entry_id)) is not None:
+            yield decode_version(row)
+
+
 def read_entry(tx: Tx, entry_id: str) -> StoredEntry | None:
     """Return an entry, or None."""
     row = tx.get(REGISTRY, entry_id.encode())

@@ -5,10 +5,11 @@ Works while the keeper writes, after it died, and before there is anything (empt
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from supervisor.core.facts import Fact
 from supervisor.core.registry.changeset import Changeset, snapshot_at
@@ -18,6 +19,8 @@ from supervisor.io.lmdb_env import META
 from supervisor.io.lmdb_reader import LmdbReader
 from supervisor.io.lmdb_tx import Tx
 from wippy.core.entry import DATA_KIND, EntryDoc, EntryPlace, decode_doc, encode_doc
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,14 @@ class StateReader:
 
     def __init__(self, state_dir: Path) -> None:
         self._reader = LmdbReader(layout.state_folder(state_dir), layout.STATE_FORMAT)
+
+    def read(self, work: Callable[[Tx], T], *, missing: T) -> T:
+        """Return what `work` sees in one snapshot; `missing` where there is nothing yet."""
+        return self._reader.read(work, missing=missing)
+
+    def source(self) -> str:
+        """Return the configuration that was loaded last, absolute; empty where there was none."""
+        return self._reader.read(layout.read_source, missing="")
 
     def registry_version(self) -> int:
         """Return the version of the registry; 0 before the first."""
@@ -87,6 +98,12 @@ class StateReader:
     def versions(self, limit: int = 100) -> list[Version]:
         """Return the last `limit` versions of the registry, newest first."""
         return self._reader.read(lambda tx: layout.read_versions(tx, limit), missing=[])
+
+    def versions_of(self, entry_id: str, limit: int = 100) -> list[Version]:
+        """Return the last `limit` versions that changed an entry, newest first."""
+        return self._reader.read(
+            lambda tx: list(islice(layout.versions_of(tx, entry_id), max(0, limit))), missing=[]
+        )
 
     def changes(self, version: int) -> Changeset:
         """Return what a version changed, both sides of each entry."""

@@ -14,6 +14,7 @@ import msgspec
 
 from supervisor.core import requests, steps
 from supervisor.core.facts import Fact, FactKind
+from supervisor.core.keeping import ForgetVersions
 from supervisor.core.plan import if_dies
 from supervisor.core.requests import Answer, Done, Reply, Request, WhyAnswer, WhyView
 from supervisor.core.spec import FORKSERVER_ID, ChildSpec, Dedicated, PoolActor
@@ -279,8 +280,13 @@ class Admin:
         size_bytes = await root.keeper.backup(Path(path))
         return Done(f"{format_bytes(size_bytes)} in {path}")
 
-    async def _change_registry(self, change: ApplyChanges | ApplyVersion) -> Answer:
-        return await self._root.keeper.change_registry(change, timeout_s=CHANGE_TIMEOUT_S)
+    async def _change_registry(
+        self, change: ApplyChanges | ApplyVersion | ForgetVersions
+    ) -> Answer:
+        keeper = self._root.keeper
+        if isinstance(change, ForgetVersions):
+            return await keeper.forget_versions(change.keep, timeout_s=CHANGE_TIMEOUT_S)
+        return await keeper.change_registry(change, timeout_s=CHANGE_TIMEOUT_S)
 
     async def _past(self, id: str) -> tuple[Fact, ...]:
         """Return what is known of a child, and the deaths of roots, which ended lives of its."""

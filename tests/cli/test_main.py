@@ -13,7 +13,7 @@ from command_runs import Cli
 from control_root import ControlRoot
 
 from supervisor.cli.exit_codes import ExitCode, code_for
-from supervisor.cli.main import VERBS, load_verb, readable_help, unknown_verb
+from supervisor.cli.main import VERBS, load_verb, readable_help, unknown_word
 from supervisor.core.config.problems import ConfigErrors
 from wippy.errors import Conflict, NotFound
 
@@ -57,7 +57,7 @@ def test_an_unknown_command_suggests_the_nearest(cli: Cli) -> None:
 
 
 def test_a_command_like_no_other_points_to_the_help() -> None:
-    assert unknown_verb("zzz") == "No such command 'zzz'. See wippy-supervisor --help."
+    assert unknown_word("zzz", VERBS) == "No such command 'zzz'. See wippy-supervisor --help."
 
 
 def test_an_unknown_option_is_a_usage_error(cli: Cli) -> None:

@@ -80,8 +80,13 @@ def _refusal(command: list[str]) -> str:
         return f"no verb {verb!r}"
     if not rest:
         return ""  # the verb itself is spoken of
+    command, name = load_verb(verb), verb
     try:
-        load_verb(verb).make_context(verb, list(rest))
+        context = command.make_context(name, list(rest))
+        if hasattr(command, "commands"):
+            # A verb with several commands: `registry set ...`.
+            name, action, rest = command.resolve_command(context, rest)
+            action.make_context(name, list(rest), parent=context)
     except typer.Exit:
         return ""  # --help
     except USAGE_ERROR as error:

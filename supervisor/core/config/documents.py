@@ -17,9 +17,9 @@ from supervisor.core.config.code import Source, inline_at
 from supervisor.core.config.decode import Draft, read_entry
 from supervisor.core.config.imports import code_of
 from supervisor.core.config.kinds import KINDS
-from supervisor.core.config.nodes import Cursor, Node, Scalar, Style
+from supervisor.core.config.nodes import Cursor, Node, Scalar, Style, path_text
 from supervisor.core.config.problems import Problem, render
-from supervisor.core.config.reading import Reading
+from supervisor.core.config.reading import Bad, Reading
 from supervisor.core.config.shapes import Choice, Flag, Real, Shape, Whole
 from supervisor.core.config.special import Just
 from supervisor.core.config.tables import Data, DataMap
@@ -59,6 +59,27 @@ def document_of(draft: Draft) -> tuple[EntryDoc, EntryPlace]:
     is_block = isinstance(source, Scalar) and source.style is Style.BLOCK
     code_at = inline_at(reading, source) if is_block and isinstance(source, Scalar) else ""
     return doc, EntryPlace(place.file, place.line, place.column, code_at)
+
+
+def value_at(kind: str, path: tuple[str, ...], node: Node) -> Any:
+    """Return what a node means at a path within the data of an entry of `kind`, as `document_of`
+    would: a mask 0022 stays text, a port a number.
+
+    Raises:
+        Invalid: It is nothing that data can hold.
+    """
+    shape: Shape | None = Data()
+    if kind != DATA_KIND and kind in KINDS:
+        shape = KINDS[kind]
+        for part in path:
+            fields: Mapping[str, Any] = getattr(shape, "fields", {})
+            shape = fields[part].shape if part in fields else getattr(shape, "item", Data())
+    reading = Reading(folder="/", file_path="", lines=(), environ={}, is_document=True)
+    try:
+        return _plain(reading, Cursor(node, path), shape)
+    except Bad as bad:
+        message = bad.problem.message if bad.problem else "no value"
+        raise Invalid(f"{path_text(path)}: {message}") from bad
 
 
 def _plain(reading: Reading, cursor: Cursor, shape: Shape | None) -> Any:

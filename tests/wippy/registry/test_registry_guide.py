@@ -52,23 +52,23 @@ def test_the_guide_prints_what_it_says_and_its_commands_work(
         assert done.returncode == 0, done.stderr
         return done.stdout + done.stderr
 
-    assert cli("list").split()[:2] == ["app:boss", "process.service"]
-    assert cli("find", "app:*", "--meta", "type=db.sql").startswith("app:postgres")
+    assert cli("list").split()[:5] == ["ID", "KIND", "META", "app:boss", "process.service"]
+    assert cli("find", "app:*", "--meta", "type=db.sql").splitlines()[1].startswith("app:postgres")
     assert "version 4: 1 entry changed" in cli("set", "app:postgres", "port=5433", "a.b=[1]")
     entry = json.loads(cli("get", "app:postgres", "--json"))["entry"]
     assert entry["data"] == {"host": "db1", "port": 5433, "a": {"b": [1]}}
     assert cli("get", "app:postgres").splitlines()[0] == "id: app:postgres"
     assert cli("diff").splitlines() == [
-        "updated app:postgres",
-        "  data.port: 5432 -> 5433",
-        "  data.a.b[0]: (nothing) -> 1",
+        "~ app:postgres updated",
+        "    data.port: 5432 -> 5433",
+        "    data.a.b[0]: (nothing) -> 1",
     ]
     assert cli("diff", "4") == ""
     assert "version 5: 1 entry changed" in cli("rollback", "1")
     assert cli("diff") == ""
     history = cli("history", "-n", "2").splitlines()
-    assert history[0].startswith("5 ")
-    assert history[0].endswith("version 1 restored")
+    assert history[1].startswith("      5  ")
+    assert history[1].endswith("version 1 restored")
     refused = shop.cli("registry", "get", "app:nobody")
     assert refused.returncode == 4
     assert "there is no entry app:nobody" in refused.stderr

@@ -1,0 +1,1 @@
+"""What `wippy-supervisor registry` does: reading, changing, and writing back into files."""
