@@ -135,8 +135,8 @@ class Spawns:
         if entry.isolation is not Isolation.DEDICATED:
             # An actor that spawns asks a worker; it comes here while the pool has none.
             raise Invalid(
-                f"{host} is a pool: its workers are asked to start actors, not the root; who spawns "
-                f"as soon as it starts waits for them: lifecycle: {{requires: [{host}]}}"
+                f"{host} is a pool: its workers are asked to start actors, not the root; who "
+                f"spawns at its start waits for them: lifecycle: {{requires: [{host}]}}"
             )
         return entry.limits
 
