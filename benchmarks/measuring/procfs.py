@@ -16,10 +16,19 @@ def cpu_s(pid: int) -> float:
 
 def unique_bytes(pid: int) -> int:
     """Return the memory that only `pid` has (USS): what its end would give back."""
+    return _mapped_bytes(pid, "Private_")
+
+
+def written_bytes(pid: int) -> int:
+    """Return the memory that only `pid` has and has written: no files that it has mapped."""
+    return _mapped_bytes(pid, "Private_Dirty")
+
+
+def _mapped_bytes(pid: int, field: str) -> int:
     return 1024 * sum(
         int(line.split()[1])
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        if line.startswith("Private_")
+        if line.startswith(field)
     )
 
 

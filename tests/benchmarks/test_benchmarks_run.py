@@ -44,6 +44,13 @@ def test_registry_measures_reads_beside_a_bare_one() -> None:
     assert result["goals"][0]["limit"] == 3.0
 
 
+def test_registry_endurance_sees_every_change_in_every_watcher() -> None:
+    found = run("registry_endurance.py")["found"]
+    assert found["changes"] == 100
+    assert found["changes missed, all watchers"] == found["gaps, all watchers"] == 0
+    assert found["keeper MiB at the end"] > 0
+
+
 def test_spawning_measures_time_rate_and_memory() -> None:
     result = run("spawning.py")
     assert min(spread["least"] for spread in result["us"].values()) > 0
