@@ -4,26 +4,35 @@
 
 Reading is compared with the least that it could be: one LMDB transaction, one get, one decode of
 the same row by msgspec, in the same process. Writing is the keeper's store without the socket.
+Following is what the root does for a version, in a thread beside its loop: how long it takes, and
+for how long the loop stands still meanwhile, at most.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import lmdb
 import msgspec
 from measuring import figures
 from measuring.figures import Goal, Spread
 
+from supervisor.core.graph import build
 from supervisor.core.keeping import ApplyChanges, Committed, LoadRegistry
+from supervisor.core.spec import Blueprint, RuntimeSpec
+from supervisor.io.state_reader import StateReader
 from supervisor.keeper.lmdb_store import LmdbStore
 from supervisor.keeper.store import Stamped, Stored
+from supervisor.root.following import Followed, follow
 from wippy import registry
 from wippy.core.entry import EntryChange, EntryDoc
 from wippy.core.registry import REGISTRY, STATE_FOLDER
@@ -38,6 +47,9 @@ READ_LIMIT = 3.0
 """Times a bare read."""
 NAMESPACES = 100
 WANTED = "shop.n5:e5"
+SERVICES = 200
+LOOK_S = 0.001
+DOC = EntryDoc(id=WANTED, kind="registry.entry", data={"host": "localhost"})
 
 
 def main(argv: Sequence[str]) -> int:
@@ -52,6 +64,7 @@ def main(argv: Sequence[str]) -> int:
     seen = figures.machine()
     with tempfile.TemporaryDirectory(prefix="w-") as folder:
         write_ms = _written(Path(folder), count, rounds)
+        follow_ms = _followed(Path(folder), rounds)
         bare_us = _bare(folder, rounds)
         set_node(folder, folder)
         get_us = _spread(lambda: registry.get(WANTED), rounds, 1e6, READS)
@@ -60,13 +73,13 @@ def main(argv: Sequence[str]) -> int:
     goal = Goal("registry.get in bare reads", get_us.median / bare_us.median, READ_LIMIT, "x")
     us = {"bare read and decode": bare_us, "registry.get": get_us}
     if options.json:
-        print(figures.as_json(machine=seen, entries=count, us=us, ms={**write_ms, **find_ms},
-                              goals=[goal]))  # fmt: skip
+        ms = {**write_ms, **follow_ms, **find_ms}
+        print(figures.as_json(machine=seen, entries=count, us=us, ms=ms, goals=[goal]))
         return 0
     print(figures.machine_line(seen))
     print(figures.table([f"of {count} entries", "median us", "p90 us"], _rows(us)))
     print(figures.table([f"of {count} entries", "median ms", "p90 ms"],
-                        _rows({**write_ms, **find_ms})))  # fmt: skip
+                        _rows({**write_ms, **follow_ms, **find_ms})))  # fmt: skip
     print(figures.goal_lines([goal]))
     return 0
 
@@ -116,6 +129,70 @@ def _written(folder: Path, count: int, rounds: int) -> dict[str, Spread]:
     }
     store.close()
     return spreads
+
+
+def _followed(folder: Path, rounds: int) -> dict[str, Spread]:
+    """Return what it costs the root to follow versions of a registry with `SERVICES` more."""
+    services = [
+        EntryDoc(id=f"run:s{number}", kind="exec.service", data={"command": ["sleep", str(number)]})
+        for number in range(SERVICES)
+    ]
+    _change(folder, "create", services)
+    runtime = RuntimeSpec(node="b", state_dir=str(folder), run_dir="/r", log_dir="/l")
+    files = Blueprint(source="/configs", runtime=runtime, entries={})
+    found = _follow(folder, files, 0)
+    first, spreads = found, {"follow: at the start": [found.took_ms]}
+    for name, doc in {"plain data": DOC, "a service": services[0]}.items():
+        held_ms, took_ms = [], []
+        for turn in range(rounds):
+            data = {**doc.data, "command": ["sleep", str(turn)]}
+            _change(folder, "update", [msgspec.structs.replace(doc, data=data)])
+            found = _follow(folder, found.what.blueprint, found.what.version)
+            took_ms.append(found.took_ms)
+            held_ms.append(found.held_ms)
+        spreads[f"follow: {name} changed"] = took_ms
+        spreads[f"  loop held, {name} changed"] = held_ms
+    assert first.what.version < found.what.version
+    return {name: figures.spread_of(samples) for name, samples in spreads.items()}
+
+
+def _change(folder: Path, op: Literal["create", "update"], docs: Sequence[EntryDoc]) -> None:
+    store = LmdbStore(folder, history_limit=100)
+    request = ApplyChanges(changes=tuple(EntryChange(op, doc.id, doc) for doc in docs))
+    answer = store.apply([Stamped(os.urandom(16), request, time.time())])[0]
+    assert isinstance(answer, Committed), answer
+    store.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    what: Followed
+    took_ms: float
+    held_ms: float
+
+
+def _follow(folder: Path, blueprint: Blueprint, since: int) -> _Found:
+    """Follow a version in a thread, beside a loop that looks at the clock all the time."""
+    reader = StateReader(folder)
+    reader.registry_version()  # it is open in a root that runs
+
+    async def beside() -> _Found:
+        began_s = last_s = time.perf_counter()
+        held_s = 0.0
+        tree = build(blueprint)
+        work = asyncio.create_task(
+            asyncio.to_thread(follow, reader, blueprint, since, tree, frozenset())
+        )
+        while not work.done():
+            await asyncio.sleep(LOOK_S)
+            now_s = time.perf_counter()
+            held_s, last_s = max(held_s, now_s - last_s - LOOK_S), now_s
+        return _Found(work.result(), (last_s - began_s) * 1e3, held_s * 1e3)
+
+    try:
+        return asyncio.run(beside())
+    finally:
+        reader.close()
 
 
 def _bare(folder: str, rounds: int) -> Spread:
