@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from wippy.core.channels import Closed
 from wippy.runtime.doorway import here, in_loop
-from wippy.runtime.registry_watch import ChangeDoc, Following, news
+from wippy.runtime.registry_watch import Again, ChangeDoc, Following, news
 
 T = TypeVar("T")
 
@@ -48,7 +49,11 @@ class Watch(Generic[T]):
             Closed: It is closed.
             Unavailable: The registry cannot be read.
         """
-        return await news.waiting.until(self._take, self._about_to_wait)
+        while True:
+            found: ChangeDoc | Again = await news.waiting.until(self._take, self._about_to_wait)
+            if not isinstance(found, Again):
+                return self._make(found)
+            await asyncio.sleep(0)
 
     def close(self) -> None:
         """End it; again is no error. From any thread."""
@@ -75,11 +80,10 @@ class Watch(Generic[T]):
     ) -> None:
         self.close()
 
-    def _take(self) -> T | None:
+    def _take(self) -> ChangeDoc | Again | None:
         if self._is_closed:
             raise Closed("the watch is closed; nothing more will come")
-        found = self._following.take()
-        return None if found is None else self._make(found)
+        return self._following.take()
 
     def _about_to_wait(self) -> None:
         self._plane.flush()

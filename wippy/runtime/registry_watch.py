@@ -8,6 +8,7 @@ newer version (`RegistryAt`) only says when to look; it is also looked now and t
 from __future__ import annotations
 
 import asyncio
+import enum
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
@@ -44,6 +45,15 @@ class Cursor(msgspec.Struct, frozen=True):
     after: str = ""
 
 
+class Again(enum.Enum):
+    """There may be more: ask again, after others had a turn."""
+
+    AGAIN = 1
+
+
+AGAIN = Again.AGAIN
+
+
 class Following:
     """Reads on from a cursor, a page at a time. Used by one task at a time.
 
@@ -74,22 +84,22 @@ class Following:
         """The last version of which everything was taken."""
         return self._page[0].version - 1 if self._page else self._cursor.version
 
-    def take(self) -> ChangeDoc | None:
-        """Return the next change; None if there is none yet.
+    def take(self) -> ChangeDoc | Again | None:
+        """Return the next change; `Again`, when a page was read: others have their turn before it
+        is asked again; None if there is none yet.
 
         Raises:
             NotFound: The versions that would be next were forgotten.
         """
-        while not self._page:
-            before = self._cursor
-            nothing: tuple[list[ChangeDoc], Cursor] = ([], before)
-            found, self._cursor = self._reader.read(
-                lambda tables: read_page(tables, self._cursor, self._wanted), nothing
-            )
-            self._page.extend(filter(self._may_see, found))
-            if not found and self._cursor == before:
-                return None
-        return self._page.popleft()
+        if self._page:
+            return self._page.popleft()
+        before = self._cursor
+        nothing: tuple[list[ChangeDoc], Cursor] = ([], before)
+        found, self._cursor = self._reader.read(
+            lambda tables: read_page(tables, before, self._wanted), nothing
+        )
+        self._page.extend(filter(self._may_see, found))
+        return None if self._cursor == before else AGAIN
 
 
 def read_page(tables: Tables, cursor: Cursor, wanted: Pattern) -> tuple[list[ChangeDoc], Cursor]:
