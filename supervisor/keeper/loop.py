@@ -25,6 +25,7 @@ import zmq
 from supervisor.core import keeping
 from supervisor.core.keeping import Answered, AppendHistory, Asked, Backup, Committed, Welcome
 from supervisor.core.registry.access import Asker
+from supervisor.keeper.copies import Copies
 from supervisor.keeper.gate import Gate, Guarded
 from supervisor.keeper.store import Stamped, Store
 from wippy.core.codec import encode
@@ -51,7 +52,6 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    client: bytes
     stamped: Stamped
     size_bytes: int
 
@@ -79,6 +79,7 @@ class KeeperLoop:
         gate: Gate | None = None,
     ) -> None:
         self._gate = gate or Gate(b"", is_strict=False, publish=publish)
+        self._copies_of = Copies()
         self._unknown: dict[bytes, dict[bytes, tuple[bytes, Guarded, int]]] = {}
         self._socket = socket
         self._store = store
@@ -155,9 +156,18 @@ class KeeperLoop:
                     self.bad_frames += 1
                     self._send(client, request_id, Failure.of(error))
                 else:
-                    self._enqueue(client, request_id, request, len(body))
+                    self._take_request(client, request_id, request, len(body))
             case _:
                 self.bad_frames += 1
+
+    def _take_request(
+        self, client: bytes, request_id: bytes, request: Asked, size_bytes: int
+    ) -> None:
+        refusal = self._copies_of.refusal(request_id)
+        if refusal is not None:
+            self._send(client, request_id, refusal)
+        elif not self._copies_of.is_copy(request_id, client):
+            self._enqueue(client, request_id, request, size_bytes)
 
     def _enqueue(self, client: bytes, request_id: bytes, request: Asked, size_bytes: int) -> None:
         if isinstance(request, Backup):
@@ -165,14 +175,15 @@ class KeeperLoop:
         elif self._is_full(size_bytes):
             waiting = len(self._waiting)
             full = Unavailable(f"the keeper is busy: {waiting} requests wait; try again")
-            self._send(client, request_id, Failure.of(full))
+            self._refuse(client, request_id, full)
         elif isinstance(request, AppendHistory):
             self._queue(client, Stamped(request_id, request, time.time()), size_bytes)
         else:
             self._guard(client, request_id, request, size_bytes)
 
     def _queue(self, client: bytes, stamped: Stamped, size_bytes: int) -> None:
-        self._waiting.append(_Waiting(client, stamped, size_bytes))
+        self._copies_of.begin(stamped.request_id, client)
+        self._waiting.append(_Waiting(stamped, size_bytes))
         self._waiting_bytes += size_bytes
         self._work.set()
 
@@ -202,7 +213,7 @@ class KeeperLoop:
         try:
             asker = (find or self._gate.find)(request)
         except WippyError as error:
-            self._send(client, request_id, Failure.of(error))
+            self._refuse(client, request_id, error)
             return
         if asker is not None:
             self._queue(client, Stamped(request_id, request, time.time(), asker), size_bytes)
@@ -310,9 +321,16 @@ class KeeperLoop:
 
     def _answer_all(self, group: list[_Waiting], answers: list[Answered]) -> None:
         for one, answer in zip(group, answers, strict=True):
-            self._send(one.client, one.stamped.request_id, answer)
+            client = self._copies_of.end(one.stamped.request_id, answer)
+            if client is not None:
+                self._send(client, one.stamped.request_id, answer)
         # Sending may have consumed the descriptor's news of what has come in.
         self._drain()
+
+    def _refuse(self, client: bytes, request_id: bytes, error: WippyError) -> None:
+        failure = Failure.of(error)
+        self._copies_of.refuse(request_id, failure)
+        self._send(client, request_id, failure)
 
     def _send(self, client: bytes, request_id: bytes, answer: Answered | Welcome) -> None:
         try:

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from keeper_tools import Folders, KeeperProcess
@@ -23,8 +24,8 @@ def keeper(folders: Folders) -> Iterator[Callable[..., KeeperProcess]]:
     """Start a keeper for `folders`; the test may start several."""
     started: list[KeeperProcess] = []
 
-    def start(limit: int | None = None) -> KeeperProcess:
-        started.append(KeeperProcess(folders.run, folders.state, limit=limit))
+    def start(limit: int | None = None, **options: Any) -> KeeperProcess:
+        started.append(KeeperProcess(folders.run, folders.state, limit=limit, **options))
         return started[-1]
 
     yield start

@@ -23,14 +23,22 @@ DEADLINE_S = 60.0
 class KeeperProcess:
     """A keeper in a process of its own."""
 
-    def __init__(self, run_dir: Path, state_dir: Path, *, limit: int | None = None) -> None:
-        script = Path(__file__).with_name("keeper_process.py")
-        arguments = [sys.executable, str(script), str(run_dir), str(state_dir)]
+    def __init__(
+        self,
+        run_dir: Path,
+        state_dir: Path,
+        *,
+        limit: int | None = None,
+        script: str = "keeper_process.py",
+        environ: dict[str, str] | None = None,
+    ) -> None:
+        path = Path(__file__).with_name(script)
+        arguments = [sys.executable, str(path), str(run_dir), str(state_dir)]
         self._process = subprocess.Popen(
             arguments if limit is None else [*arguments, str(limit)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), **(environ or {})},
             bufsize=0,
         )
         self._pending = b""
