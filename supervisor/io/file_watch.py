@@ -18,6 +18,8 @@ from supervisor.io.survey import Folder, Survey
 
 STEP_MS = 50
 """How often watchfiles looks whether the kernel has told it something."""
+AT_ONCE_MS = 1
+"""How long watchfiles itself gathers changes."""
 LOOK_MS = 10_000
 """Between two looks that nobody asked for."""
 BLIND_LOOK_MS = 1_000
@@ -86,7 +88,8 @@ class FileWatch:
             if seen.folders != folders:
                 return
             wait_ms = self._wait_ms(LOOK_MS)
-            notify.watch(STEP_MS, min(STEP_MS, wait_ms), wait_ms, self._stop)
+            # Told as soon as anything is: waiting for a pause is the debounce's part.
+            notify.watch(AT_ONCE_MS, min(STEP_MS, wait_ms), wait_ms, self._stop)
 
     def _be_blind(self, why: str, folders: frozenset[Folder]) -> None:
         if not self._is_blind_told:

@@ -44,6 +44,14 @@ def test_registry_measures_reads_beside_a_bare_one() -> None:
     assert result["goals"][0]["limit"] == 3.0
 
 
+def test_live_files_measures_from_the_save_to_every_process() -> None:
+    result = run("live_files.py")
+    assert {name: it["samples"] for name, it in result["ms"].items()} == {
+        "to each of 4 processes": 12,
+        "to the last of 4 processes": 3,
+    }
+
+
 def test_registry_endurance_sees_every_change_in_every_watcher() -> None:
     found = run("registry_endurance.py")["found"]
     assert found["changes"] == 100
