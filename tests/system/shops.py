@@ -50,10 +50,11 @@ async def stubborn():
             note("ignored")
 
 async def ender(how):
-    """End as told on SIGUSR1."""
+    """End as told on a signal: one for each way, since a worker may run several."""
     begin()
     told = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, told.set)
+    number = {"exit 3": signal.SIGUSR2, "raise": signal.SIGHUP}.get(how, signal.SIGUSR1)
+    asyncio.get_running_loop().add_signal_handler(number, told.set)
     await told.wait()
     note("end")
     if how == "raise":

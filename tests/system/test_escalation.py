@@ -104,7 +104,7 @@ def test_a_crash_loop_is_flagged_until_a_stable_life(node: Callable[..., RealNod
 
 
 @pytest.mark.parametrize(
-    ("how", "number", "code"), [("exit 3", signal.SIGUSR1, 3), ("kill", signal.SIGKILL, 137)]
+    ("how", "number", "code"), [("exit 3", signal.SIGUSR2, 3), ("kill", signal.SIGKILL, 137)]
 )
 def test_an_essential_child_that_fails_for_good_ends_the_runtime_with_its_code(
     node: Callable[..., RealNode], how: str, number: int, code: int

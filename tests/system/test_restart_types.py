@@ -36,6 +36,12 @@ EXPECTED = {
     ("temporary", "kill"): "removed",
 }
 WAYS = ("return", "exit 3", "raise", "kill")
+SIGNALS = {
+    "return": signal.SIGUSR1,
+    "exit 3": signal.SIGUSR2,
+    "raise": signal.SIGHUP,
+    "kill": signal.SIGKILL,
+}
 
 
 @pytest.mark.parametrize("host", ["", "pool"])
@@ -61,8 +67,7 @@ def test_each_end_leads_where_the_restart_type_says(
     before = {way: shop.row(f"t:{_name(way)}") for way in ways}
 
     for way in ways:
-        number = signal.SIGKILL if way == "kill" else signal.SIGUSR1
-        os.kill(before[way].os_pid, number)
+        os.kill(before[way].os_pid, SIGNALS[way])
 
     for way in ways:
         outcome = EXPECTED[restart, way]

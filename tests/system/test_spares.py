@@ -35,7 +35,7 @@ def configuration(preload: str) -> dict[str, str]:
             entry("b", kind="process.service", process="code", host="pool"),
         ],
     )
-    made["wippy.yaml"] = f'version: "1.0"\nruntime: {{{MANY}, preload: {preload}}}\n'
+    made["wippy.yaml"] = f'version: "1.0"\nruntime: {{{MANY}, watch: false, preload: {preload}}}\n'
     return made | {"uses.py": USES, "shop_library.py": "VERSION = 0\n"}
 
 

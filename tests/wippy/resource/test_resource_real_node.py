@@ -72,7 +72,8 @@ entries:
   - {{name: tight, kind: registry.entry, meta: {{type: db.sql.postgres}},
      data: {{{place}, database: one, pool: {{max: 1}}}}}}
   - {{name: cache, kind: registry.entry, meta: {{type: cache.redis}},
-     data: {{host: 127.0.0.1, port: {redis_server.port}, password_env: SHOP_PASSWORD}}}}
+     data: {{host: 127.0.0.1, port: {redis_server.port}, password_env: SHOP_PASSWORD,
+            pool: {{check_after: 0s}}}}}}
   - {{name: pool, kind: process.host}}
   - {{name: c.teller, kind: process.py, source: "file://workers.py", method: teller}}
   - {{name: c.clerk, kind: process.py, source: "file://workers.py", method: clerk}}
