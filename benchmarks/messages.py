@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from measuring import figures
 from measuring.actors import forked, live, pid_of
 from measuring.figures import Goal, Spread
 
-from wippy import process
+from wippy import process, sync
 from wippy.errors import MailboxFull
 
 ROUNDS, MESSAGES, TRIPS = 7, 200_000, 3_000
@@ -38,6 +39,11 @@ TRIP = "round trip, {who}, {where} (us)"
 SLOW_EVERY, SLOW_S = 64, 0.001
 
 Report = Callable[[Any], None]
+Cpus = tuple[int | None, int | None]
+"""Where receiver and sender run; None: where the kernel puts it."""
+ANYWHERE, A_CORE_EACH, ONE_CORE = (None, None), (0, 1), (0, 0)
+PLACES: dict[str, Cpus] = {"anywhere": ANYWHERE, "a core each": A_CORE_EACH, "one core": ONE_CORE}
+Placed = Callable[[Cpus, int, Path, Report], None]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -48,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
         if sys.stderr.isatty():
             print(f"\r\033[Kround {number + 1} of {options.rounds}", end="", file=sys.stderr)
         for name, measure in _contenders(options.messages).items():
-            samples.setdefault(name, []).append(_isolated(measure))
+            samples.setdefault(name, []).append(isolated(measure))
     spreads = {name: figures.spread_of(values) for name, values in samples.items()}
     goals = _goals(spreads)
     if options.json:
@@ -71,19 +77,22 @@ Measure = Callable[[Path, Report], None]
 
 def _contenders(messages: int) -> dict[str, Measure]:
     found: dict[str, Measure] = {
-        RAW_ONE_WAY: lambda run, report: _raw_one_way(run, report, messages),
-        ONE_WAY: lambda run, report: _ours(run, report, messages, 1, 1),
+        RAW_ONE_WAY: partial(raw_one_way, ANYWHERE, messages),
+        ONE_WAY: partial(our_one_way, ANYWHERE, messages),
+        RAW_ONE_WAY.replace("(", "a core each ("): partial(raw_one_way, A_CORE_EACH, messages),
+        ONE_WAY.replace("(", "a core each ("): partial(our_one_way, A_CORE_EACH, messages),
         FOUR_TO_ONE: lambda run, report: _ours(run, report, messages, 4, 1),
         ONE_TO_FOUR: lambda run, report: _ours(run, report, messages, 1, 4),
         SLOW: lambda run, report: _slow(run, report, messages // 4),
     }
-    for where, cpu in (("two cores", None), ("one core", 0)):
-        found[TRIP.format(who="raw pyzmq", where=where)] = _pinned(cpu, _raw_trip)
-        found[TRIP.format(who="ours", where=where)] = _pinned(cpu, _our_trip)
+    for where, cpus in PLACES.items():
+        found[TRIP.format(who="raw pyzmq", where=where)] = partial(raw_trip, cpus, TRIPS)
+        found[TRIP.format(who="ours", where=where)] = partial(our_trip, cpus, TRIPS)
+        found[TRIP.format(who="ours, plain def", where=where)] = partial(blocking_trip, cpus, TRIPS)
     return found
 
 
-def _isolated(measure: Measure) -> float:
+def isolated(measure: Measure) -> float:
     """Measure in forks of this process, which has no thread of ZeroMQ's; return the figure."""
     with tempfile.TemporaryDirectory(prefix="w-", dir="/tmp") as folder:
         reader, writer = os.pipe()
@@ -95,10 +104,6 @@ def _isolated(measure: Measure) -> float:
         os.close(writer)
         with open(reader, "rb") as pipe:
             return float(json.loads(pipe.read()))
-
-
-def _pinned(cpu: int | None, trip: Callable[[Path, Report, int | None], None]) -> Measure:
-    return lambda run, report: trip(run, report, cpu)
 
 
 # --- ours ----------------------------------------------------------------------------------------
@@ -149,12 +154,51 @@ async def _sender(targets: list[str], each: int) -> None:
                     await process.ready(target)
 
 
-def _our_trip(run: Path, report: Report, cpu: int | None) -> None:
+def our_one_way(cpus: Cpus, count: int, run: Path, report: Report) -> None:
+    """Report messages a second from one actor to another."""
+    reader, writer = os.pipe()
     with (
-        forked(_job(run, "pong", _pong, TRIPS), cpu=cpu),
-        forked(_job(run, "ping", _ping, pid_of("pong"), TRIPS, report), cpu=cpu),
+        forked(_job(run, "r0", _receiver, count, writer), cpu=cpus[0]),
+        forked(_job(run, "s0", _sender, [pid_of("r0")], count), cpu=cpus[1]),
     ):
         pass
+    began_s, ended_s = json.loads(os.read(reader, 200))
+    report(count / (ended_s - began_s))
+
+
+def our_trip(cpus: Cpus, count: int, run: Path, report: Report) -> None:
+    """Report the median of a round trip between two actors, microseconds."""
+    _trip(cpus, count, run, report, _pong, _ping)
+
+
+def blocking_trip(cpus: Cpus, count: int, run: Path, report: Report) -> None:
+    """Report the median of a call between two actors that are a plain `def`, microseconds."""
+    _trip(cpus, count, run, report, _blocking_pong, _blocking_ping)
+
+
+def _trip(cpus: Cpus, count: int, run: Path, report: Report, pong: Any, ping: Any) -> None:
+    with (
+        forked(_job(run, "pong", pong, count), cpu=cpus[0]),
+        forked(_job(run, "ping", ping, pid_of("pong"), count, report), cpu=cpus[1]),
+    ):
+        pass
+
+
+def _blocking_pong(count: int) -> None:
+    for message in sync.inbox():
+        process.reply(message, message.payload)
+        count -= 1
+        if not count:
+            return
+
+
+def _blocking_ping(target: str, count: int, report: Report) -> None:
+    took: list[float] = []
+    for _ in range(count):
+        began_s = time.perf_counter()
+        sync.call(target, "ping", PAYLOAD)
+        took.append(time.perf_counter() - began_s)
+    report(sorted(took)[count // 2] * 1e6)
 
 
 async def _pong(count: int) -> None:
@@ -215,7 +259,8 @@ def _resident_bytes() -> int:
 # --- raw -----------------------------------------------------------------------------------------
 
 
-def _raw_one_way(run: Path, report: Report, count: int) -> None:
+def raw_one_way(cpus: Cpus, count: int, run: Path, report: Report) -> None:
+    """As `our_one_way`, PUSH/PULL with msgspec, a message a frame."""
     address = f"ipc://{run}/raw"
 
     def receive() -> None:
@@ -238,11 +283,12 @@ def _raw_one_way(run: Path, report: Report, count: int) -> None:
         socket.close()
         context.term()
 
-    with forked(receive), forked(send):
+    with forked(receive, cpu=cpus[0]), forked(send, cpu=cpus[1]):
         pass
 
 
-def _raw_trip(run: Path, report: Report, cpu: int | None) -> None:
+def raw_trip(cpus: Cpus, count: int, run: Path, report: Report) -> None:
+    """As `our_trip`, PUSH/PULL with msgspec."""
     there, back = f"ipc://{run}/there", f"ipc://{run}/back"
 
     def sockets(own: str, other: str) -> tuple[Any, Any]:
@@ -255,7 +301,7 @@ def _raw_trip(run: Path, report: Report, cpu: int | None) -> None:
     def pong() -> None:
         pull, push = sockets(there, back)
         encode, decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
-        for _ in range(TRIPS):
+        for _ in range(count):
             push.send(encode(decode(pull.recv())))
         time.sleep(0.2)  # the last one leaves through ZeroMQ's thread, which ends with us
 
@@ -263,14 +309,14 @@ def _raw_trip(run: Path, report: Report, cpu: int | None) -> None:
         pull, push = sockets(back, there)
         encode, decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
         took: list[float] = []
-        for _ in range(TRIPS):
+        for _ in range(count):
             began_s = time.perf_counter()
             push.send(encode(PAYLOAD))
             decode(pull.recv())
             took.append(time.perf_counter() - began_s)
-        report(sorted(took)[TRIPS // 2] * 1e6)
+        report(sorted(took)[count // 2] * 1e6)
 
-    with forked(pong, cpu=cpu), forked(ping, cpu=cpu):
+    with forked(pong, cpu=cpus[0]), forked(ping, cpu=cpus[1]):
         pass
 
 
@@ -285,10 +331,12 @@ def _goals(spreads: dict[str, Spread]) -> list[Goal]:
         Goal("4 -> 1: the one-way rate", 1e6 / spreads[FOUR_TO_ONE].median, each_us, "us"),
         Goal("1 -> 4: the one-way rate", 1e6 / spreads[ONE_TO_FOUR].median, each_us, "us"),
     ]
-    for where in ("two cores", "one core"):
+    for where in PLACES:
         ours = spreads[TRIP.format(who="ours", where=where)].median
         raw = spreads[TRIP.format(who="raw pyzmq", where=where)].median
         goals.append(Goal(f"round trip, {where}: 1.3 x raw", ours, 1.3 * raw, "us"))
+        plain = spreads[TRIP.format(who="ours, plain def", where=where)].median
+        goals.append(Goal(f"plain def, {where}: 1.15 x raw", plain, 1.15 * raw, "us"))
     return goals
 
 

@@ -36,6 +36,17 @@ def compiled(name: str) -> Path | None:
     return program
 
 
+def compiled_erlang(name: str) -> Path | None:
+    """Return the folder with the module `name` of `programs/`, compiled; None without Erlang."""
+    source, beam = PROGRAMS / f"{name}.erl", CACHE / f"{name}.beam"
+    if shutil.which("erl") is None or shutil.which("erlc") is None:
+        return None
+    if not beam.exists() or beam.stat().st_mtime < source.stat().st_mtime:
+        CACHE.mkdir(exist_ok=True)
+        _run(["erlc", "-o", str(CACHE), str(source)])
+    return CACHE
+
+
 def packaged(name: str) -> str | None:
     """Return the command `name` of a Python peer; None where it cannot be installed."""
     on_path = shutil.which(name)
@@ -54,6 +65,24 @@ def packaged(name: str) -> str | None:
             return None
         shutil.copy(requirements, stamp)
     return str(folder / "bin" / name)
+
+
+def python_with(requirement: str) -> Path | None:
+    """Return a Python that has `requirement` (`name==version`) and nothing else; None where it
+    cannot be installed."""
+    name = requirement.partition("==")[0]
+    folder, stamp = CACHE / name, CACHE / name / "requirement.txt"
+    python = folder / "bin" / "python"
+    if not stamp.exists() or stamp.read_text() != requirement:
+        try:
+            _run([sys.executable, "-m", "venv", "--clear", str(folder)])
+            pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            _run([*pip, requirement])
+        except subprocess.CalledProcessError as error:
+            print(f"{requirement} cannot be installed: {error}", file=sys.stderr)
+            return None
+        stamp.write_text(requirement)
+    return python
 
 
 def _run(command: list[str]) -> None:

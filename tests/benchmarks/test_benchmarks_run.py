@@ -66,6 +66,12 @@ def test_spawning_measures_time_rate_and_memory() -> None:
     assert result["actor_bytes"] > result["coroutine_bytes"]
 
 
+def test_messages_measures_ours_beside_raw_pyzmq_wherever_they_run() -> None:
+    result = run("peers_messages.py", "--no-peers")
+    assert len(result["spreads"]) == 12  # ours and raw, three places, one way and a round trip
+    assert min(spread["least"] for spread in result["spreads"].values()) > 0
+
+
 def run(name: str, *flags: str) -> dict[str, Any]:
     """Run a benchmark as briefly as it goes; return its result."""
     done = subprocess.run(
