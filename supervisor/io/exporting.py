@@ -88,11 +88,15 @@ def write(change: FileChange) -> None:
     mode = target.stat().st_mode & 0o7777 if target.exists() else 0o644
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with open(descriptor, "wb") as file:
-        file.write(_encoded(change))
-        file.flush()
-        os.fsync(descriptor)
-    draft.rename(target)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(_encoded(change))
+            file.flush()
+            os.fsync(descriptor)
+        draft.rename(target)
+    except OSError:
+        draft.unlink()
+        raise
 
 
 def copy_to(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from difflib import ndiff
 from typing import Any
 
 import msgspec
@@ -12,9 +14,10 @@ import msgspec
 from supervisor.cli.output import columns, painted, put, say, width_of
 from supervisor.core.json_form import SCHEMA, rfc3339
 from supervisor.core.registry.changeset import Change, Op
-from supervisor.core.registry.leaves import CODE, LeafChange, content_of, leaf_changes
+from supervisor.core.registry.leaves import LeafChange, content_of, leaf_changes
 from supervisor.core.registry.version import Version
 from wippy.core.entry import EntryDoc, decode_doc
+from wippy.core.units import counted
 
 MAX_VALUE_LENGTH = 60
 NOTHING = "(nothing)"
@@ -71,8 +74,8 @@ def to_yaml(value: Any) -> str:
 
 def inline(value: Any) -> str:
     """Return a value in a few words, as JSON."""
-    if isinstance(value, str) and "\n" in value:
-        return f"({len(value.splitlines())} lines)"
+    if _has_lines(value):
+        return f"({counted(len(value.splitlines()), 'line')})"
     text = msgspec.json.encode(value).decode()
     return text if len(text) <= MAX_VALUE_LENGTH else f"{text[: MAX_VALUE_LENGTH - 1]}…"
 
@@ -99,19 +102,24 @@ def put_changes(changes: Iterable[Change], *, is_coloured: bool) -> None:
 
 def _leaf_lines(change: Change) -> Iterator[str]:
     for leaf in leaf_changes(change.old, change.new):
-        if change.op is Op.UPDATED:
-            yield f"{leaf.path}: {_side(leaf, is_new=False)} -> {_side(leaf, is_new=True)}"
+        if change.op is Op.CREATED:
+            yield f"{leaf.path}: {inline(leaf.new)}"
+        elif change.op is Op.DELETED:
+            yield f"{leaf.path}: {inline(leaf.old)}"
         else:
-            yield f"{leaf.path}: {_side(leaf, is_new=change.op is Op.CREATED)}"
+            yield f"{leaf.path}: {_sides(leaf)}"
 
 
-def _side(leaf: LeafChange, *, is_new: bool) -> str:
-    value, is_there = (leaf.new, leaf.has_new) if is_new else (leaf.old, leaf.has_old)
-    if not is_there:
-        return NOTHING
-    if leaf.path == CODE:
-        return f"({len(value.splitlines())} lines)"
-    return inline(value)
+def _sides(leaf: LeafChange) -> str:
+    if leaf.has_old and leaf.has_new and _has_lines(leaf.old) and _has_lines(leaf.new):
+        marks = Counter(line[0] for line in ndiff(leaf.old.splitlines(), leaf.new.splitlines()))
+        return f"+{marks['+']} -{marks['-']} lines"
+    old = inline(leaf.old) if leaf.has_old else NOTHING
+    return f"{old} -> {inline(leaf.new) if leaf.has_new else NOTHING}"
+
+
+def _has_lines(value: Any) -> bool:
+    return isinstance(value, str) and "\n" in value
 
 
 # --- versions ------------------------------------------------------------------------------------
