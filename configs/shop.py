@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import random
 
-from wippy import funcs, process
+from wippy import funcs, process, registry
 
 
 async def db_proxy(database: str) -> None:
@@ -29,7 +29,8 @@ async def worker(number: int) -> None:
 
 def postage(grams: int) -> int:
     """Say what a parcel costs; runs in whichever worker of its pool has the least to do."""
-    return 2 + grams // 1000
+    prices = registry.get("shop:prices")
+    return prices.base + prices.per_kilo * (grams // 1000)
 
 
 def reporter() -> None:
@@ -49,14 +50,8 @@ async def page(name: str) -> None:
 
 
 async def card_terminal() -> None:
-    """Useless without the ledger, as the ledger is without it."""
+    """Useless without the ledger (`ledger.py`), as the ledger is without it."""
     print(f"{process.pid()}: insert card")
-    await asyncio.Event().wait()
-
-
-async def ledger() -> None:
-    """See `card_terminal`."""
-    print(f"{process.pid()}: the books are open")
     await asyncio.Event().wait()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ class Step:
 
     arguments: tuple[str, ...]
     shown: tuple[str, ...]
+    program: str = "wippy-supervisor"
 
 
 def test_the_walk_of_the_readme_goes_as_it_says(node: Callable[..., RealNode]) -> None:
@@ -49,14 +51,20 @@ def _steps() -> list[Step]:
             continue
         for part in re.split(r"^\$ ", fence.text, flags=re.MULTILINE)[1:]:
             command, *shown = part.rstrip("\n").split("\n")
-            steps.append(Step(tuple(shlex.split(command)[1:]), tuple(shown)))
+            program, *arguments = shlex.split(command)
+            steps.append(Step(tuple(arguments), tuple(shown), program))
     return steps
 
 
 def _take(shop: RealNode, step: Step) -> None:
     """Do what the step says until it prints what it should; what commands is done only once."""
     arguments = [str(shop.config) if it == "configs/" else it for it in step.arguments]
-    if step.arguments[0] == "kill":
+    if step.program == "sed":
+        edited = [it.replace("configs/", f"{shop.config}/") for it in step.arguments]
+        before = [path.read_text() for path in sorted(shop.config.glob("*.[yp]*"))]
+        subprocess.run(["sed", *edited], check=True)
+        assert before != [path.read_text() for path in sorted(shop.config.glob("*.[yp]*"))]
+    elif step.arguments[0] == "kill":
         before = _pid(shop.view(), step.arguments[1])
         done = shop.cli(*arguments)
         _compare(shop, step, done.stdout)
