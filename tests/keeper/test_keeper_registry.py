@@ -287,6 +287,23 @@ def test_a_moved_entry_makes_no_version_but_its_place_is_renewed(keeper: Keeper)
     assert places["app:db"].line == 6
 
 
+def test_a_configuration_that_was_moved_keeps_what_was_changed_at_run_time(keeper: Keeper) -> None:
+    changed = update("app:web", "process.service", process="code", umask="0022")
+    assert keeper.change(changed) == Committed(2, 1)
+    moved = keeper.config.with_name("elsewhere")
+    keeper.config.rename(moved)
+    keeper.config = moved
+    done = keeper.load()
+    assert (done.overridden, done.kept) == ((), ("app:web",))
+    _, docs = keeper.head()
+    assert docs["app:web"].data["umask"] == "0022"
+    assert {doc.folder for doc in docs.values()} == {"", str(moved)}
+    code = docs["app:code"].code
+    assert code is not None
+    assert code.path == str(moved / "w.py")
+    assert keeper.load().changed == 0
+
+
 def test_a_file_that_contradicts_a_change_at_run_time_is_refused_with_both(keeper: Keeper) -> None:
     keeper.change(create("app:mine", "process.service", process="code"))
     (keeper.config / "app.yaml").write_text("")

@@ -23,9 +23,11 @@ from supervisor.io.lmdb_tx import Tx
 from supervisor.io.state_reader import StateReader
 from wippy.core.entry import DATA_KIND, EntryChange, EntryDoc, decode_doc
 from wippy.core.units import counted
-from wippy.errors import Invalid, NotFound
+from wippy.errors import Conflict, Invalid, NotFound
 
 STDIN = "-"
+MAX_TRIES = 20
+"""How often a value is set anew because others have changed its entry meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,30 @@ def set_values(
     Raises:
         NotFound: There is no such entry, and no `kind`; names the nearest.
         Invalid: What is given is no value, or no place for one.
-        Conflict: It was changed by somebody else meanwhile.
+        Conflict: The registry is not at the expected version, or the entry is changed all the time.
     """
+    for _ in range(MAX_TRIES):
+        try:
+            _set_once(where, how, entry_id, texts, unset=unset, kind=kind, meta=meta)
+            return
+        except Conflict:
+            # Another has written the entry since we read it. What is set does not depend on what
+            # was there, so it is done again: commands queue up, and none loses what another set.
+            if how.expected_version is not None:
+                raise
+    raise Conflict(f"{entry_id} was changed by others {MAX_TRIES} times meanwhile; try again")
+
+
+def _set_once(
+    where: Where,
+    how: How,
+    entry_id: str,
+    texts: Sequence[str],
+    *,
+    unset: Sequence[str],
+    kind: str,
+    meta: Sequence[str],
+) -> None:
     with reading(where) as reader:
         version, before = _written(reader, [entry_id])[entry_id]
         if before is None and not kind:
