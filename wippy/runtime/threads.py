@@ -51,6 +51,16 @@ async def run_in_thread(work: Callable[[], Any], *, name: str, is_kept: bool = F
     return result
 
 
+def is_kept(thread: threading.Thread) -> bool:
+    """Say whether a thread does one job of calls after another."""
+    return isinstance(thread, _Kept)
+
+
+def is_idle(thread: threading.Thread) -> bool:
+    """Say whether a kept thread waits for work; what it has done before is on its way by then."""
+    return thread in _idle
+
+
 class _Kept(threading.Thread):
     """A thread that does one job after another, until none comes for a while."""
 

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any, TypeVarTuple
 
+from wippy.runtime import threads
 from wippy.runtime.clock import Timer
 
 _Args = TypeVarTuple("_Args")
@@ -44,7 +45,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._now_s = time.monotonic()
         self._order = itertools.count()
         self._due: list[tuple[float, int, asyncio.TimerHandle]] = []
-        self._threads_before = set(threading.enumerate())
+        # A kept thread may be given work of this loop, whenever it was made.
+        self._threads_before = {it for it in threading.enumerate() if not threads.is_kept(it)}
         self.on_idle: Callable[[], bool] = lambda: False
         self.on_stuck: Callable[[], None] = lambda: None
         self._watched = _IdleSelector(self._wait_really, lambda: self.on_stuck())
@@ -76,22 +78,26 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Let it be `at_s`; never goes back. What is due runs in the next turns of the loop."""
         self._now_s = max(self._now_s, at_s)
 
-    def _wait_really(self) -> float:
-        """Nothing is ready: return how many real seconds to wait for what comes from outside."""
+    def _wait_really(self) -> float | None:
+        """Nothing is ready: return how many real seconds to wait for what comes from outside, 0 if
+        nothing can come but what has come already; None: something is ready now."""
         if self.on_idle():
-            return 0.0
+            return None
         if self._watched.is_alone(own=1) and not self._has_threads():
-            self.on_stuck()
+            return 0.0
         return PATIENCE_S
 
     def _has_threads(self) -> bool:
-        return bool(set(threading.enumerate()) - self._threads_before)
+        now = set(threading.enumerate()) - self._threads_before
+        return not all(map(threads.is_idle, now))
 
 
 class _IdleSelector(selectors.DefaultSelector):
     """A selector that asks before it blocks."""
 
-    def __init__(self, before_block: Callable[[], float], in_vain: Callable[[], None]) -> None:
+    def __init__(
+        self, before_block: Callable[[], float | None], in_vain: Callable[[], None]
+    ) -> None:
         super().__init__()
         self._before_block = before_block
         self._in_vain = in_vain
@@ -101,10 +107,12 @@ class _IdleSelector(selectors.DefaultSelector):
         if events or (timeout is not None and timeout <= 0):
             return events
         wait_s = self._before_block()
-        if wait_s > 0:
-            events = super().select(wait_s)
-            if not events:
-                self._in_vain()
+        if wait_s is None:
+            return events
+        # Also without waiting: a thread may have said its last word since we looked.
+        events = super().select(wait_s)
+        if not events:
+            self._in_vain()
         return events
 
     def is_alone(self, *, own: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 from wippy import errors, funcs, time
 from wippy.core.backoff import Backoff
@@ -63,3 +64,22 @@ def test_a_limit_that_falls_into_the_back_off_begins_no_further_attempt() -> Non
         assert getattr(world.exits[pid].reason, "type", "") == "TimeoutError"
 
     World.run(main)
+
+
+def test_a_thread_that_an_earlier_test_has_left_idle_is_waited_for_like_a_new_one() -> None:
+    async def main(world: World) -> None:
+        is_loop_idle = threading.Event()
+        before_block = world.loop._watched._before_block
+
+        def note() -> float | None:
+            wait_s = before_block()
+            is_loop_idle.set()
+            return wait_s
+
+        world.loop._watched._before_block = note
+        # It returns only after the loop has found nothing to do.
+        world.function("app:waits", lambda: is_loop_idle.wait(60))
+        assert await funcs.call("app:waits", timeout_s=0) is True
+
+    for _ in range(3):
+        World.run(main)
