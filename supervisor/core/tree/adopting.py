@@ -250,6 +250,7 @@ def upgraded(forest: Forest, child: Child, version: int) -> None:
         assert child.next is not None, f"{child.id} was asked to become what it is"
         child.spec, child.next = child.next, None
         child.change = Change.NONE
+        forest.freshen(child)
         forest.note(FactKind.CHANGED, child, os_pid=child.os_pid, text="runs the new code")
 
 

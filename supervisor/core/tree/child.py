@@ -52,12 +52,15 @@ class Adoption:
         version: Of the configuration.
         grace_s: How long what it touched may take to become READY.
         waiting: Children that it touched and that have not proven themselves yet.
+        fresh: Those of them that something has happened to since they were looked at: without it a
+            change of thousands would be quadratic.
         refused: Those of them that go on as they were, and why.
     """
 
     version: int
     grace_s: float
     waiting: dict[str, None]
+    fresh: dict[str, None]
     refused: dict[str, str] = field(default_factory=dict)
 
 

@@ -165,6 +165,7 @@ class Forest(Standing):
         for purpose in ("state", "beat", "stable"):
             self.deadlines.clear((child.id, purpose))
         del self.children[child.id]
+        self.freshen(child)
         self.idle.get(child.spec.parent, {}).pop(child.id, None)
         self.act(steps.Forget(child.id))
         self.note(FactKind.REMOVED, child, text="removed")
@@ -199,6 +200,7 @@ class Forest(Standing):
         if child.state not in LIVING:
             self.take_over(child)
         self._note_idle(child)
+        self.freshen(child)
         self.deadlines.clear((child.id, "state"))
         parent = self.parent(child)
         if parent is not None:

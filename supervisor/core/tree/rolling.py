@@ -38,11 +38,6 @@ def _see_off(forest: Forest, supervision: Supervision) -> None:
                 return
 
 
-def _marked(forest: Forest, ids: dict[str, None], change: Change) -> Iterator[Child]:
-    children = (forest.children.get(id) for id in ids)
-    return (child for child in children if child is not None and child.change is change)
-
-
 def _stops_in_order(spec: SupervisorSpec) -> bool:
     if spec.strategy is Strategy.DYNAMIC:
         return False
@@ -65,14 +60,19 @@ def _roll(forest: Forest, supervision: Supervision) -> None:
     if rolling is not None and _is_under_way(forest, rolling):
         return
     supervision.rolling = ""
-    outdated = list(_marked(forest, supervision.outdated, Change.OUTDATED))
-    supervision.outdated = {child.id: None for child in outdated}
     # One that is not up yet serves nobody: it goes first.
-    for child in sorted(outdated, key=lambda child: child.state is not State.STARTING):
-        if child.state in TOUCHABLE and not _lacks_what_comes(forest, child):
-            supervision.rolling = child.id
-            stopping.stop(forest, child, Intent.CHANGED)
-            return
+    for state in (State.STARTING, State.UP):
+        for child in _outdated(forest, supervision):
+            if child.state is state and not _lacks_what_comes(forest, child):
+                supervision.rolling = child.id
+                del supervision.outdated[child.id]
+                stopping.stop(forest, child, Intent.CHANGED)
+                return
+
+
+def _outdated(forest: Forest, supervision: Supervision) -> Iterator[Child]:
+    children = (forest.children.get(id) for id in supervision.outdated)
+    return (it for it in children if it is not None and it.change is Change.OUTDATED)
 
 
 def _is_under_way(forest: Forest, child: Child) -> bool:

@@ -30,7 +30,7 @@ def begin(forest: Forest, event: steps.Adopt, touched: Iterable[str]) -> None:
     if event.grace_s <= 0:
         return
     waiting = {id: None for id in (*before, *touched) if id in forest.children}
-    forest.adoption = Adoption(event.version, event.grace_s, waiting)
+    forest.adoption = Adoption(event.version, event.grace_s, waiting, dict(waiting))
     forest.set_deadline(forest.children[ROOT_ID], PURPOSE, event.grace_s)
 
 
@@ -42,13 +42,16 @@ def look(forest: Forest) -> None:
     if adoption.refused:
         _conclude(forest, adoption)
         return
-    for id in list(adoption.waiting):
+    for id in list(adoption.fresh):
         child = forest.children.get(id)
-        if child is None or _is_proven(forest, child):
-            del adoption.waiting[id]
+        if child is None or id not in adoption.waiting or _is_proven(forest, child):
+            adoption.waiting.pop(id, None)
+            del adoption.fresh[id]
         elif child.state is State.FAILED:
             _conclude(forest, adoption)
             return
+        elif not _is_looked_at_again(forest, child):
+            del adoption.fresh[id]
     if not adoption.waiting:
         _conclude(forest, adoption)
 
@@ -72,6 +75,12 @@ def _is_proven(forest: Forest, child: Child) -> bool:
     if child.state is not State.UP or child.change is not Change.NONE:
         return False
     return forest.now_s - child.ready_at_s >= child.spec.lifecycle.stable_threshold_s
+
+
+def _is_looked_at_again(forest: Forest, child: Child) -> bool:
+    """Say whether only time is missing, and nobody wakes us when it is over."""
+    is_all = child.state is State.UP and child.change is Change.NONE
+    return is_all and forest.deadlines.get((child.id, "stable")) is None
 
 
 def _conclude(forest: Forest, adoption: Adoption) -> None:

@@ -94,6 +94,11 @@ class Standing:
         """Whether the outcome of a changed configuration depends on it."""
         return self.adoption is not None and child.id in self.adoption.waiting
 
+    def freshen(self, child: Child) -> None:
+        """The outcome of a changed configuration may depend on what has happened to a child."""
+        if self.adoption is not None:
+            self.adoption.fresh[child.id] = None
+
     def heartbeat_timeout_s(self, child: Child, spec: ChildSpec | None = None) -> float:
         """Return the silence that means hung; 0 for what sends no heartbeats of its own. With
         `spec`, what it will be once the child has that one's lifecycle."""

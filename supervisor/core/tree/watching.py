@@ -64,6 +64,7 @@ def over_memory(forest: Forest, child: Child, event: steps.OverMemory) -> None:
 
 def is_stable(forest: Forest, child: Child) -> None:
     """It has lived for `stable_threshold`: a crash loop is over."""
+    forest.freshen(child)
     if child.short_lives >= 1 and child.state is State.UP:
         child.short_lives = child.attempt = 0
         forest.note(FactKind.STABLE, child, text="stable again")
