@@ -73,6 +73,8 @@ class Worker:
             plane.serving = self._serving = Serving(plane, self._codes, pid)
             self._serving.credential = job.credential
         self._hosted: dict[int, Hosted] = {}
+        # Not in what an actor keeps for its life: there may be 100,000 of them.
+        self._charges: dict[int, _Charge] = {}
         self._stop: asyncio.Future[Cancel] = asyncio.get_running_loop().create_future()
 
     def escaped(self, error: BaseException) -> None:
@@ -153,9 +155,10 @@ class Worker:
             local.names.add(order.name)
             self._plane.names[order.name] = local.pid
             self._control.send(RegisterName(order.name, local.pid))
-        self._begin(order.actor, hosted, (peer, order.cost))
+        self._charges[order.actor] = peer, order.cost
+        self._begin(order.actor, hosted)
 
-    def _begin(self, number: int, hosted: Hosted, charge: _Charge | None = None) -> None:
+    def _begin(self, number: int, hosted: Hosted) -> None:
         self._hosted[number] = hosted
         local = hosted.context.local
         if local is not None:
@@ -167,7 +170,7 @@ class Worker:
         variables.run(current_actor.set, hosted.context)
         if hosted.log is not None:
             variables.run(print_to, hosted.log)
-        hosted.task = asyncio.create_task(self._host(number, hosted, charge), context=variables)
+        hosted.task = asyncio.create_task(self._host(number, hosted), context=variables)
 
     def _context(self, number: int, child: str, process: str) -> ActorContext:
         pid = Pid(self._job.node, self._job.slot, self._job.generation, number)
@@ -180,11 +183,11 @@ class Worker:
             self._plane.add(local)
         return context
 
-    async def _host(self, number: int, hosted: Hosted, charge: _Charge | None) -> None:
+    async def _host(self, number: int, hosted: Hosted) -> None:
         """Be the one task of an actor: load its code, and live."""
         outcome = Outcome(Killed())
         try:
-            started = await self._prepare(number, hosted, charge)
+            started = await self._prepare(number, hosted)
             if isinstance(started, Outcome):
                 outcome = started
             else:
@@ -204,9 +207,7 @@ class Worker:
         if hosted.order is not None:
             self._say_ended(hosted.order, outcome)
 
-    async def _prepare(
-        self, number: int, hosted: Hosted, charge: _Charge | None
-    ) -> Actor | Outcome:
+    async def _prepare(self, number: int, hosted: Hosted) -> Actor | Outcome:
         """Load an actor's code; return the actor, or how it ended before its first line."""
         try:
             entry = await self._entry(number, hosted)
@@ -219,6 +220,7 @@ class Worker:
             judge.report(error.__cause__ or error)
             return Outcome(judge.start_failure(error))
         finally:
+            charge = self._charges.pop(number, None)
             if charge is not None and self._plane is not None:
                 self._plane.admission.begun(*charge)
 
