@@ -20,6 +20,7 @@ from supervisor.core.tree.forest import Forest
 from supervisor.core.view import State
 from wippy.core.backoff import delay_s, roll_for
 from wippy.core.reasons import GaveUp
+from wippy.core.units import counted
 
 
 def request(forest: Forest, parent: Child, child: Child) -> None:
@@ -136,7 +137,7 @@ def _exceed_own_limit(forest: Forest, parent: Child, child: Child, window: Inten
     reason = child.exits[-1]
     forest.move(child, Input.QUARANTINED)
     text = (
-        f"quarantined after {window.max_restarts} restarts in {window.window_s:g} s; "
+        f"quarantined after {counted(window.max_restarts, 'restart')} in {window.window_s:g} s; "
         f"start it again with: wippy-supervisor start {child.id}; its last exit"
     )
     forest.note(FactKind.QUARANTINED, child, reason=reason, text=text)
