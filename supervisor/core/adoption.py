@@ -22,11 +22,15 @@ import msgspec
 from msgspec.structs import replace
 
 from supervisor.core.spec import (
+    Blueprint,
     ChildSpec,
     Code,
     Launch,
     OnChange,
     PoolWorker,
+    ProcessEntry,
+    ServiceEntry,
+    SupervisorEntry,
     SupervisorSpec,
     TreeSpec,
 )
@@ -123,6 +127,20 @@ def compare(old: TreeSpec, new: TreeSpec) -> Difference:
 def _without_workers(tree: TreeSpec) -> dict[str, ChildSpec]:
     children = tree.children.items()
     return {id: spec for id, spec in children if not isinstance(spec.launch, PoolWorker)}
+
+
+def on_changes(blueprint: Blueprint) -> dict[str, OnChange]:
+    """Return what a change of its code means for each service, and for what is made of one."""
+    found: dict[str, OnChange] = {}
+    entries = blueprint.entries
+    for entry in entries.values():
+        process = entries.get(entry.process) if isinstance(entry, ServiceEntry) else None
+        if isinstance(process, ProcessEntry):
+            found[entry.id] = process.on_change
+    for entry in entries.values():
+        if isinstance(entry, SupervisorEntry) and entry.template in found:
+            found[entry.id] = found[entry.template]
+    return found
 
 
 def is_remade(old: ChildSpec, new: ChildSpec) -> bool:

@@ -11,7 +11,7 @@ from supervisor.core.config.documents import typed_of
 from supervisor.core.graph import build
 from supervisor.core.registry import merge as merging
 from supervisor.core.registry.changeset import Changeset
-from supervisor.core.spec import Blueprint, OnChange, ProcessEntry, ServiceEntry, SupervisorEntry
+from supervisor.core.spec import Blueprint
 from supervisor.io.sources import folder_of
 from supervisor.io.state_reader import StateReader
 from wippy.core.entry import DATA_KIND, EntryDoc, decode_doc, encode_doc
@@ -31,22 +31,9 @@ def plan(reader: StateReader, files: Blueprint) -> Iterator[str]:
     after |= {id: decode_doc(new) for id, new in changed.items() if new is not None}
     old, new = _made_of(files, before), _made_of(files, after)
     difference = adoption.compare(build(old), build(new))
-    yield from adoption.sentences(difference, on_changes(new))
+    yield from adoption.sentences(difference, adoption.on_changes(new))
     for id in merged.kept:
         yield f"{id} stays as it was changed at run time"
-
-
-def on_changes(blueprint: Blueprint) -> Mapping[str, OnChange]:
-    """Return what a change of its code means for each service, and for what is made of one."""
-    found: dict[str, OnChange] = {}
-    for entry in blueprint.entries.values():
-        code = blueprint.entries.get(entry.process) if isinstance(entry, ServiceEntry) else None
-        if isinstance(code, ProcessEntry):
-            found[entry.id] = code.on_change
-    for entry in blueprint.entries.values():
-        if isinstance(entry, SupervisorEntry) and entry.template in found:
-            found[entry.id] = found[entry.template]
-    return found
 
 
 def _encoded(files: Blueprint) -> dict[str, bytes]:

@@ -26,7 +26,6 @@ from supervisor.root.following import (
     changed_calls,
     follow,
     forced_essential,
-    on_changes,
     renewed_code,
 )
 from supervisor.root.vessel import Vessel
@@ -149,7 +148,7 @@ class Adopting:
         # Settings are no entries: they may have changed since this was read.
         root.blueprint = replace(found.blueprint, runtime=root.runtime)
         root.registry_version = self.version = self._read = found.version
-        on_change = on_changes(found.blueprint)
+        on_change = adoption.on_changes(found.blueprint)
         if found.difference and not is_start:
             self._is_settling = True
         if found.difference:

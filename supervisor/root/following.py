@@ -19,10 +19,8 @@ from supervisor.core.spec import (
     Entry,
     ExecEntry,
     FunctionEntry,
-    OnChange,
     ProcessEntry,
     ServiceEntry,
-    SupervisorEntry,
     TreeSpec,
 )
 from supervisor.io.state_reader import StateReader, Structure
@@ -45,20 +43,6 @@ class Followed:
     blueprint: Blueprint
     spec: TreeSpec
     difference: adoption.Difference
-
-
-def on_changes(blueprint: Blueprint) -> dict[str, OnChange]:
-    """Return what a change of its code means for each service, and for what is made of one."""
-    found: dict[str, OnChange] = {}
-    entries = blueprint.entries
-    for entry in entries.values():
-        process = entries.get(entry.process) if isinstance(entry, ServiceEntry) else None
-        if isinstance(process, ProcessEntry):
-            found[entry.id] = process.on_change
-    for entry in entries.values():
-        if isinstance(entry, SupervisorEntry) and entry.template in found:
-            found[entry.id] = found[entry.template]
-    return found
 
 
 def renewed_code(old: Blueprint, new: Blueprint) -> dict[str, Code | None]:
