@@ -146,7 +146,7 @@ def compact(where: Where, keep: int, *, is_json: bool) -> None:
         put_data({"forgotten": done.count, "oldest": done.oldest})
         return
     oldest = f"the oldest is {done.oldest}" if done.oldest else "all are there"
-    say(f"{counted(done.count, 'version')} forgotten; {oldest}")
+    put(f"{counted(done.count, 'version')} forgotten; {oldest}")
 
 
 # --- entries -------------------------------------------------------------------------------------
@@ -223,9 +223,9 @@ def _perform(where: Where, how: How, request: ApplyChanges | ApplyVersion) -> No
         put_data({"version": done.version, "changed": done.changed})
     elif done.changed:
         entries = "entry" if done.changed == 1 else "entries"
-        say(f"version {done.version}: {done.changed} {entries} changed")
+        put(f"version {done.version}: {done.changed} {entries} changed")
     else:
-        say(f"nothing changed; the registry is at version {done.version}")
+        put(f"nothing changed; the registry is at version {done.version}")
 
 
 def _dry_run(where: Where, how: How, request: ApplyChanges | ApplyVersion) -> None:
