@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from supervisor.cli.node import nearest
 from supervisor.cli.output import put, wants_colour
 from supervisor.cli.registry.access import Where, reading
 from supervisor.cli.registry.shown import (
@@ -113,9 +113,19 @@ def diff(where: Where, old: int | None, new: int | None, *, color: str, is_json:
 
 def unknown(entry_id: str, ids: Iterable[str]) -> NotFound:
     """Return the error for an id that there is not; names the nearest."""
-    near = nearest(entry_id, list(ids))
+    near = _nearest(entry_id, list(ids))
     hint = f"did you mean {near!r}?" if near else "see wippy-supervisor registry list"
     return NotFound(f"there is no entry {entry_id}; {hint}")
+
+
+def _nearest(entry_id: str, ids: list[str]) -> str:
+    """Return the id that was meant, most likely; a namespace in common makes two names no alike."""
+    close = difflib.get_close_matches(entry_id, ids, n=1, cutoff=0.8)
+    if not close:
+        by_name = {full.partition(":")[2]: full for full in reversed(ids)}
+        name = entry_id.rpartition(":")[2]
+        close = [by_name[it] for it in difflib.get_close_matches(name, by_name, n=1, cutoff=0.7)]
+    return close[0] if close else ""
 
 
 def _stored(tx: Tx, entry_id: str) -> tuple[EntryDoc, int, EntryPlace | None] | None:

@@ -308,4 +308,5 @@ def test_in_strict_mode_what_nobody_allows_is_denied_and_policies_change_live(
         f"invalid after this change of app:all {way_back}",
     ]
     # An operator is bound by nobody's policies; the command line asks through the root.
-    assert shop.cli("registry", "set", "app:note", "x=1").returncode == 0
+    made = shop.cli("registry", "set", "app:note", "--kind", "registry.entry", "x=1")
+    assert made.returncode == 0, made.stderr
