@@ -13,20 +13,18 @@ keeper, which judges, commits, and answers when the change is on the disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
 
-from wippy.core import entry as entries
-from wippy.core.conditions import Fields
-from wippy.core.entry import DATA_KIND, EntryChange, EntryDoc
 from wippy.core.pattern import parse
-from wippy.core.registry import ApplyChanges, ApplyVersion, Version
-from wippy.errors import Invalid
-from wippy.runtime import guard, keeper_link
+from wippy.core.registry import Version
+from wippy.runtime import guard
 from wippy.runtime import registry as reading
 from wippy.runtime.context import find_current
+from wippy.runtime.registry_changes import Changes, apply_version
+from wippy.runtime.registry_entries import Entry, Snapshot, entry_of, fields_of, may_read
 from wippy.runtime.registry_stream import Watch
 from wippy.runtime.registry_watch import ChangeDoc, Following, check_since
 
@@ -48,74 +46,6 @@ __all__ = [
     "watch",
 ]
 
-APPLY_TIMEOUT_S = 30.0
-"""How long a change waits for the keeper unless told otherwise: longer than its restart takes."""
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """An entry, as it was when it was read: a copy, which changing changes nothing else.
-
-    `entry["host"]` and `entry.host` are `entry.data["host"]`, where the name is none of these:
-
-    Attributes:
-        id: `namespace:name`.
-        kind: What it is: `registry.entry`, `process.service`, ...
-        meta: Free data.
-        data: The kind's own fields, as they are written; of a `registry.entry` the data itself.
-        version: The version of the registry that wrote it (in `snapshot_at`, where that is not
-            known: the version of the snapshot).
-    """
-
-    id: str
-    kind: str
-    meta: dict[str, Any]
-    data: dict[str, Any]
-    version: int
-
-    def __getitem__(self, key: str) -> Any:
-        return self.data[key]
-
-    def __contains__(self, key: object) -> bool:
-        return key in self.data
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.data)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name not in self.data:
-            raise AttributeError(f"{self.id} has no {name!r} in its data")
-        return self.data[name]
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return `data[key]`, or `default` where it is not there."""
-        return self.data.get(key, default)
-
-
-class Snapshot(Mapping[str, Entry]):
-    """All entries at one moment, by id, in the order of the ids.
-
-    Attributes:
-        version: The version of the registry.
-    """
-
-    def __init__(self, version: int, rows: dict[str, tuple[int, bytes]]) -> None:
-        self.version = version
-        self._rows = rows
-
-    def __getitem__(self, entry_id: str) -> Entry:
-        version, encoded = self._rows[entry_id]
-        return _entry((version, reading.document(encoded)))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._rows)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __repr__(self) -> str:
-        return f"<Snapshot of version {self.version}, {len(self)} entries>"
-
-
 # --- reading -------------------------------------------------------------------------------------
 
 
@@ -127,8 +57,8 @@ def get(entry_id: str) -> Entry:
         PermissionDenied: A policy denies it, or none allows it.
         Invalid: `entry_id` is no id, or the process belongs to no node.
     """
-    entry = _entry(reading.reader().get(entry_id))
-    guard.require("registry.get", entry_id, _fields(entry))
+    entry = entry_of(reading.reader().get(entry_id))
+    guard.require("registry.get", entry_id, fields_of(entry))
     return entry
 
 
@@ -152,9 +82,9 @@ def find(
         Invalid: The pattern is none, or the process belongs to no node.
     """
     wanted = None if pattern is None else parse(pattern)
-    found = map(_entry, reading.reader().find(kind, namespace, wanted))
+    found = map(entry_of, reading.reader().find(kind, namespace, wanted))
     alike = (entry for entry in found if meta is None or _has(entry.meta, meta))
-    return [entry for entry in alike if _may_read(entry)]
+    return [entry for entry in alike if may_read(entry)]
 
 
 def version() -> int:
@@ -229,7 +159,7 @@ def _may_see(found: ChangeDoc) -> bool:
     if context is None or not guard.is_bound(context):
         return True
     sides = (_side(found.version, found.old), _side(found.version, found.new))
-    return all(_may_read(side) for side in sides if side is not None)
+    return all(may_read(side) for side in sides if side is not None)
 
 
 def _change(found: ChangeDoc) -> Change:
@@ -241,118 +171,10 @@ def _change(found: ChangeDoc) -> Change:
 
 
 def _side(version: int, encoded: bytes | None) -> Entry | None:
-    return None if encoded is None else _entry((version, reading.document(encoded)))
+    return None if encoded is None else entry_of((version, reading.document(encoded)))
 
 
 # --- writing -------------------------------------------------------------------------------------
-
-
-class Changes:
-    """Changes of entries that are applied together, or not at all."""
-
-    def __init__(self) -> None:
-        self._changes: list[EntryChange] = []
-
-    def create(
-        self,
-        entry_id: str,
-        *,
-        data: Mapping[str, Any] | None = None,
-        kind: str = DATA_KIND,
-        meta: Mapping[str, Any] | None = None,
-    ) -> Changes:
-        """Make an entry; with `apply`, `AlreadyExists` if there is one.
-
-        Args:
-            entry_id: `namespace:name`.
-            data: The fields of its kind, as they are written in a file.
-            kind: Plain data by default.
-            meta: Free data.
-
-        Raises:
-            TypeError: Something is no plain data; the message names the place.
-            Invalid: The id or the kind is none, or it is too large.
-        """
-        doc = EntryDoc(id=entry_id, kind=kind, data=_copy(data), meta=_copy(meta))
-        return self._add("create", doc)
-
-    def update(
-        self,
-        entry_id: str,
-        *,
-        data: Mapping[str, Any] | None = None,
-        kind: str | None = None,
-        meta: Mapping[str, Any] | None = None,
-        expected_version: int | None = None,
-    ) -> Changes:
-        """Replace data, meta or kind of an entry; what is None stays. With `apply`, `NotFound` if
-        there is no such entry, and `Conflict` if another version has written it than
-        `expected_version` (`entry.version` of the entry that the change was made from): changes
-        of other entries are no conflict. Raises as `create`."""
-        given = {"data": data, "kind": kind, "meta": meta}
-        doc = EntryDoc(
-            id=entry_id,
-            kind=DATA_KIND if kind is None else kind,
-            data=_copy(data),
-            meta=_copy(meta),
-        )
-        keeps = tuple(name for name, it in given.items() if it is None)
-        return self._add("update", doc, keeps, expected_version)
-
-    def delete(self, entry_id: str, *, expected_version: int | None = None) -> Changes:
-        """Remove an entry; with `apply`, `NotFound` if there is none, `Invalid`, with who needs
-        it, while others do, and `Conflict` as of `update`."""
-        change = EntryChange("delete", entry_id, expected_version=expected_version)
-        self._changes.append(change)
-        return self
-
-    async def apply(
-        self,
-        *,
-        comment: str = "",
-        expected_version: int | None = None,
-        timeout_s: float = APPLY_TIMEOUT_S,
-    ) -> int:
-        """Apply the changes as one version; return it. On the disk when this returns; applied at
-        most once, whoever dies meanwhile. The same content makes no new version.
-
-        Args:
-            comment: Why; part of the version.
-            expected_version: The version that the changes are based on (`registry.version()`).
-            timeout_s: How long to wait for the keeper, seconds.
-
-        Raises:
-            PermissionDenied: A policy denies it, or none allows it (the keeper says so).
-            Conflict: The registry is not at `expected_version`, or an entry not at its own; shows
-                both sides.
-            AlreadyExists, NotFound: As said at `create`, `update` and `delete`.
-            Invalid: An entry would be wrong in itself or with others; all that is wrong is said.
-            Unavailable: No room on the disk.
-            Timeout: No answer in time; it may still happen.
-        """
-        request = ApplyChanges(
-            changes=tuple(self._changes),
-            author=_author(),
-            credential=_credential(),
-            identity=guard.acting(),
-            comment=comment,
-            expected_version=expected_version,
-        )
-        return (await keeper_link.link().ask(request, timeout_s)).version
-
-    def _add(
-        self,
-        op: Literal["create", "update"],
-        doc: EntryDoc,
-        keeps: tuple[str, ...] = (),
-        expected_version: int | None = None,
-    ) -> Changes:
-        entries.check(doc)
-        self._changes.append(EntryChange(op, doc.id, doc, keeps, expected_version))
-        return self
-
-    def __len__(self) -> int:
-        return len(self._changes)
 
 
 def changes() -> Changes:
@@ -360,49 +182,8 @@ def changes() -> Changes:
     return Changes()
 
 
-async def apply_version(
-    version: int,
-    *,
-    comment: str = "",
-    expected_version: int | None = None,
-    timeout_s: float = APPLY_TIMEOUT_S,
-) -> int:
-    """Make a new version that has the entries of `version`; return it. Raises as `Changes.apply`,
-    and `NotFound` for a version that is not there, or was forgotten."""
-    request = ApplyVersion(
-        version=version,
-        author=_author(),
-        credential=_credential(),
-        identity=guard.acting(),
-        comment=comment or f"version {version} restored",
-        expected_version=expected_version,
-    )
-    return (await keeper_link.link().ask(request, timeout_s)).version
-
-
-def _entry(found: reading.Found) -> Entry:
-    version, doc = found
-    return Entry(doc.id, doc.kind, doc.meta, doc.data, version)
-
-
 def _has(meta: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     return all(key in meta and meta[key] == value for key, value in wanted.items())
-
-
-def _copy(data: Mapping[str, Any] | None) -> dict[str, Any]:
-    if data is not None and not isinstance(data, Mapping):
-        raise TypeError(f"data and meta are dicts, not {type(data).__name__}")
-    return {} if data is None else dict(data)
-
-
-def _credential() -> bytes:
-    context = find_current()
-    return b"" if context is None else context.credential
-
-
-def _may_read(entry: Entry) -> bool:
-    context = find_current()
-    return context is None or guard.is_allowed(context, "registry.get", entry.id, _fields(entry))
 
 
 def _readable(version: int, rows: dict[str, tuple[int, bytes]]) -> Snapshot:
@@ -410,16 +191,5 @@ def _readable(version: int, rows: dict[str, tuple[int, bytes]]) -> Snapshot:
     snapshot, context = Snapshot(version, rows), find_current()
     if context is None or not guard.is_bound(context):
         return snapshot
-    kept = {id_: row for id_, row in rows.items() if _may_read(snapshot[id_])}
+    kept = {id_: row for id_, row in rows.items() if may_read(snapshot[id_])}
     return Snapshot(version, kept)
-
-
-def _fields(entry: Entry) -> Callable[[], Fields]:
-    return lambda: {"kind": entry.kind, "meta": entry.meta, "data": entry.data}
-
-
-def _author() -> str:
-    context = find_current()
-    if context is None:
-        raise Invalid("not inside an actor: only actors change the registry from here")
-    return context.service

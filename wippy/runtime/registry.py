@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from itertools import islice
 from typing import TypeVar
 
@@ -24,106 +24,25 @@ from wippy.core.registry import (
     META,
     REGISTRY,
     REGISTRY_BY_KIND,
-    REGISTRY_CHANGES,
-    REGISTRY_VERSIONS,
     STATE_FOLDER,
     STATE_VERSION,
     Version,
-    decode_change_row,
-    decode_stored,
-    decode_version,
     kind_prefix,
-    number_key,
-    number_of,
 )
 from wippy.errors import Invalid, NotFound, PermissionDenied, Unavailable
+from wippy.runtime.registry_tables import TABLES, Found, Tables, decode_row, snapshot
 
 MAX_READERS = 4096
 MAX_TABLES = 64
 """Both as the writer has them (`supervisor.io.lmdb_env`)."""
 NEAR_IDS = 1000
 """Ids of a namespace that are looked at for the nearest to one that is not there."""
-_TABLES = (REGISTRY, REGISTRY_BY_KIND, REGISTRY_VERSIONS, REGISTRY_CHANGES)
-
 CLOSED = (
     "a process with a user of its own (user:) has neither the registry nor the keeper: let another "
     "actor of the node read or change it, and send what is needed"
 )
 
 T = TypeVar("T")
-Found = tuple[int, EntryDoc]
-"""The version that wrote an entry, and the entry."""
-
-
-class _Row(msgspec.Struct, array_like=True):
-    version: int
-    origin: str
-    doc: EntryDoc
-
-
-_decode_row = msgspec.msgpack.Decoder(_Row).decode
-
-
-class Tables:
-    """The tables of the registry within one read transaction."""
-
-    __slots__ = ("dbs", "txn")
-
-    def __init__(self, txn: lmdb.Transaction, dbs: Mapping[str, lmdb._Database]) -> None:
-        self.txn = txn
-        self.dbs = dbs
-
-    def scan(self, table: str, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the rows whose key begins with `prefix`, ascending."""
-        with self.txn.cursor(self.dbs[table]) as cursor:
-            if not cursor.set_range(prefix):
-                return
-            for found, value in cursor:
-                key = bytes(found)
-                if not key.startswith(prefix):
-                    return
-                yield key, bytes(value)
-
-    def rows_from(self, table: str, start: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the rows from the key `start` on, ascending."""
-        with self.txn.cursor(self.dbs[table]) as cursor:
-            if cursor.set_range(start):
-                for key, value in cursor:
-                    yield bytes(key), bytes(value)
-
-    def row(self, entry_id: bytes) -> bytes | None:
-        """Return the row of an entry, or None."""
-        row = self.txn.get(entry_id, db=self.dbs[REGISTRY])
-        return None if row is None else bytes(row)
-
-    def version(self) -> int:
-        """Return the version of the registry; 0 before the first."""
-        with self.txn.cursor(self.dbs[REGISTRY_VERSIONS]) as cursor:
-            return number_of(bytes(cursor.key())) if cursor.last() else 0
-
-    def versions(self, limit: int) -> list[Version]:
-        """Return the last versions, newest first."""
-        with self.txn.cursor(self.dbs[REGISTRY_VERSIONS]) as cursor:
-            if not cursor.last():
-                return []
-            return [decode_version(row) for _, row in islice(cursor.iterprev(), max(0, limit))]
-
-    def first_kept(self) -> int:
-        """Return the first version of which it is known what it changed; 1 before there is any."""
-        with self.txn.cursor(self.dbs[REGISTRY_VERSIONS]) as cursor:
-            if not cursor.first():
-                return 1
-            first = decode_version(cursor.value())
-            # One without a time stands for what was before the format that knows of changes.
-            return first.number if first.at_s > 0 else first.number + 1
-
-    def oldest(self) -> int:
-        """Return the oldest version whose entries are known; 0 until one was forgotten."""
-        with self.txn.cursor(self.dbs[REGISTRY_VERSIONS]) as cursor:
-            if not cursor.first():
-                return 0
-            first = decode_version(cursor.value())
-            return 0 if first.number == 1 and first.at_s > 0 else first.number
 
 
 class RegistryReader:
@@ -149,7 +68,7 @@ class RegistryReader:
         if row is None:
             split_id(entry_id)
             raise NotFound(self._not_there(entry_id))
-        found = _decode_row(row)
+        found = decode_row(row)
         return found.version, found.doc
 
     def find(self, kind: str | None, namespace: str | None, pattern: Pattern | None) -> list[Found]:
@@ -166,7 +85,7 @@ class RegistryReader:
                 )
                 rows = ((key, tables.row(key) or b"") for key in keys)
             chosen = (row for key, row in rows if pattern is None or pattern.matches(key.decode()))
-            return [(found.version, found.doc) for found in map(_decode_row, chosen)]
+            return [(found.version, found.doc) for found in map(decode_row, chosen)]
 
         nothing: list[Found] = []
         return self.read(look, nothing)
@@ -187,7 +106,7 @@ class RegistryReader:
             NotFound: There is no such version, or it was forgotten.
         """
         nothing: tuple[int, dict[str, tuple[int, bytes]]] = (0, {})
-        return self.read(lambda tables: _snapshot(tables, version), nothing)
+        return self.read(lambda tables: snapshot(tables, version), nothing)
 
     def read(self, look: Callable[[Tables], T], missing: T) -> T:
         """Return what `look` sees in one read transaction; `missing` where there is no registry."""
@@ -230,7 +149,7 @@ class RegistryReader:
             if not self._is_ready(env):
                 env.close()
                 return None
-            tables = {name: env.open_db(name.encode(), create=False) for name in _TABLES}
+            tables = {name: env.open_db(name.encode(), create=False) for name in TABLES}
         except (lmdb.NotFoundError, lmdb.ReadonlyError):
             env.close()
             return None
@@ -271,29 +190,6 @@ def _fixed(pattern: Pattern | None) -> bytes:
     before, _, after = text.partition("*")
     # `app.**` is `app` too: what stands before such a part is not certain.
     return (before.rstrip(".:") if after.startswith("*") else before).encode()
-
-
-def _snapshot(tables: Tables, version: int | None) -> tuple[int, dict[str, tuple[int, bytes]]]:
-    current = tables.version()
-    wanted = current if version is None else version
-    if not 0 <= wanted <= current:
-        raise NotFound(f"the registry has no version {wanted}; it is at version {current}")
-    if wanted < tables.oldest():
-        raise NotFound(
-            f"version {wanted} of the registry was forgotten; the oldest is {tables.oldest()}"
-        )
-    entries: dict[str, tuple[int, bytes]] = {}
-    for key, row in tables.scan(REGISTRY, b""):
-        stored = decode_stored(row)
-        entries[key.decode()] = stored.version, bytes(stored.doc)
-    for number in range(current, wanted, -1):
-        for key, row in tables.scan(REGISTRY_CHANGES, number_key(number)):
-            old = decode_change_row(row).old
-            entry_id = key[8:].decode()
-            entries.pop(entry_id, None)
-            if old is not None:
-                entries[entry_id] = wanted, old
-    return wanted, dict(sorted(entries.items())) if wanted < current else entries
 
 
 # --- of this process -----------------------------------------------------------------------------

@@ -18,7 +18,8 @@ import msgspec
 from wippy.core.pattern import Pattern
 from wippy.core.registry import REGISTRY_CHANGES, decode_change_row, number_key, number_of
 from wippy.errors import NotFound
-from wippy.runtime.registry import RegistryReader, Tables
+from wippy.runtime.registry import RegistryReader
+from wippy.runtime.registry_tables import Tables
 from wippy.runtime.waiting import Waiting
 
 PAGE_ROWS = 512
