@@ -1,8 +1,8 @@
-"""Which workers a pool without any is about to have.
+"""Which workers a pool is about to have.
 
-A spawn names its actor at once, and so the worker it will live in: slot and generation. While a
-pool has no worker that takes actors, the directory says which ones are to come; who spawns into it
-holds what it has to say until they are there, or are not to come (`wippy.runtime.promised`).
+A spawn names its actor at once, and so the worker it will live in: slot and generation. The
+directory says which ones are to come; who spawns into a pool that has none yet holds what it has to
+say until they are there, or are not to come (`wippy.runtime.promised`).
 """
 
 from __future__ import annotations
@@ -56,10 +56,11 @@ class Promises:
         pool = root.tree.child(host)
         if pool is None or pool.supervision is None or not _is_pool(pool):
             return ()
-        if root.is_closing or pool.state not in HOPEFUL or root.pools.workers(host):
+        if root.is_closing or pool.state not in HOPEFUL:
             return ()
+        # Also when others are there by now: something may have been said to these before.
         workers = [it for it in root.tree.forest.children_of(pool) if it.state in COMING]
-        if workers:
+        if workers or root.pools.workers(host):
             return tuple((it.id, it.generation + (not it.is_living), 0) for it in workers)
         # It grows by the first one, which `WantWorker` asks for.
         first = worker_slot(host, pool.supervision.last_number + 1)

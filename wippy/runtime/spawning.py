@@ -121,7 +121,13 @@ class Spawner:
         address = self._post.directory.host(host)
         if address is None or not address.workers:
             self._placed.pop(host, None)
-            return self.promised.place(host)
+            coming = self.promised.place(host)
+            if coming is not None:
+                return coming
+            # The first one may have come between the two looks.
+            address = self._post.directory.host(host)
+            if address is None or not address.workers:
+                return None
         self.promised.look(host)
         known = self._placed.get(host)
         if known is None or known[0] != address:
