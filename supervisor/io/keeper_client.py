@@ -1,25 +1,21 @@
-"""The root's connection to the keeper: facts go out without waiting, and none is stored twice.
+"""What the root asks of the keeper: facts go out without waiting, and none is stored twice.
 
 The root must never wait for a disk, so facts are buffered (bounded) and go in batches, one in
-flight at a time: while it is under way the next one gathers. What is unanswered is sent again,
-under the same request id, when the keeper comes back (it greets each new connection) or after a
-timeout that doubles; the keeper applies an id once.
+flight at a time: while it is under way the next one gathers (`keeper_line` sends it until it is
+answered).
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 import zmq
 from msgspec.structs import replace
 
-from supervisor.core import keeping
 from supervisor.core.facts import Fact
 from supervisor.core.keeping import (
     Answered,
@@ -27,41 +23,26 @@ from supervisor.core.keeping import (
     AppendHistory,
     ApplyChanges,
     ApplyVersion,
-    Asked,
     BackedUp,
     Backup,
     Committed,
     ForgetVersions,
     Forgotten,
     LoadRegistry,
-    Welcome,
 )
+from supervisor.io.keeper_line import RESEND_S, KeeperLine
 from wippy.core.codec import MAX_FRAME_BYTES, encode
 from wippy.core.entry import EntryDoc, EntryPlace
-from wippy.core.registry import MAX_KEEPER_FRAME_BYTES
 from wippy.core.units import format_duration
-from wippy.errors import Cancelled, Failure, Internal, Invalid, Timeout, WippyError
+from wippy.errors import Failure, Internal
 
 CAPACITY = 20_000
 """Facts kept while the keeper does not answer; beyond it the oldest are dropped and counted."""
 MAX_BATCH = 500
-RESEND_S = 1.0
-MAX_RESEND_S = 30.0
 QUIET_S = 5.0
 """A keeper that has left a request unanswered for this long is worth an alarm."""
 ANSWER_TIMEOUT_S = 60.0
 NO_PLACES: Mapping[str, EntryPlace] = {}
-
-
-@dataclass(slots=True)
-class _Sent:
-    """A request under way."""
-
-    body: bytes
-    asked_at_s: float
-    answered: asyncio.Future[Answered]
-    resend_s: float = RESEND_S
-    timer: asyncio.TimerHandle | None = field(default=None)
 
 
 class KeeperClient:
@@ -78,7 +59,6 @@ class KeeperClient:
     Attributes:
         dropped: Facts lost because the keeper did not answer for too long.
         refused: Facts that the keeper would not store, or that fit into no frame.
-        bad_frames: Frames from the keeper that could not be read.
     """
 
     def __init__(
@@ -94,22 +74,21 @@ class KeeperClient:
         self._credential = credential
         self.dropped = 0
         self.refused = 0
-        self.bad_frames = 0
         self._run_id = run_id
         self._capacity = capacity
         self._resend_s = resend_s
         self._loop = asyncio.get_running_loop()
+        self._line = KeeperLine(run_dir, context=context, resend_s=resend_s)
         self._facts: deque[Fact] = deque()
         self._batch: tuple[Fact, ...] = ()
-        self._sent: dict[bytes, _Sent] = {}
-        self._is_welcome = False
         self._is_pausing = False
         self._failure = ""
         self._settled: list[asyncio.Future[bool]] = []
-        self._context = zmq.Context() if context is None else context
-        self._owns_context = context is None
-        self._socket = self._context.socket(zmq.DEALER)
-        self._connect(run_dir)
+
+    @property
+    def bad_frames(self) -> int:
+        """Frames from the keeper that could not be read."""
+        return self._line.bad_frames
 
     # --- facts ------------------------------------------------------------------------------------
 
@@ -129,7 +108,7 @@ class KeeperClient:
     @property
     def alarm(self) -> str:
         """What someone must act on, in words; empty while all is well."""
-        silent_s = max((self._loop.time() - s.asked_at_s for s in self._sent.values()), default=0.0)
+        silent_s = self._line.silent_s
         parts = []
         if self._failure:
             parts.append(self._failure)
@@ -198,14 +177,14 @@ class KeeperClient:
         """Change the registry; on the disk when this returns. Raises as `load_registry`, and
         `NotFound` or `AlreadyExists` for entries and versions that are not there, or are."""
         request = replace(request, credential=self._credential)
-        answer = await self._ask(request, timeout_s)
+        answer = await self._line.ask(request, timeout_s)
         if not isinstance(answer, Committed):
             raise Internal(f"the keeper answered a change of the registry with {answer!r}")
         return answer
 
     async def forget_versions(self, keep: int, *, timeout_s: float = ANSWER_TIMEOUT_S) -> Forgotten:
         """Forget all versions of the registry but the last `keep`; raises as `change_registry`."""
-        answer = await self._ask(ForgetVersions(keep, self._credential), timeout_s)
+        answer = await self._line.ask(ForgetVersions(keep, self._credential), timeout_s)
         if not isinstance(answer, Forgotten):
             raise Internal(f"the keeper answered a request to forget with {answer!r}")
         return answer
@@ -218,87 +197,22 @@ class KeeperClient:
             Unavailable: No room on the disk.
             Timeout: No answer; it may still happen.
         """
-        answer = await self._ask(Backup(str(path)), timeout_s)
+        answer = await self._line.ask(Backup(str(path)), timeout_s)
         if not isinstance(answer, BackedUp):
             raise Internal(f"the keeper answered a backup with {answer!r}")
         return answer.size_bytes
 
     def close(self) -> None:
         """Close the socket; who still waits gets `Cancelled`, what is not stored is lost."""
-        if self._socket.closed:
-            return
-        self._loop.remove_reader(self._fd)
-        for sent in self._sent.values():
-            _cancel(sent)
-        self._sent.clear()
+        self._line.close()
         for settled in self._settled:
             if not settled.done():
                 settled.set_result(False)
-        self._socket.close(linger=0)
-        if self._owns_context:
-            self._context.term()
-
-    # --- requests ---------------------------------------------------------------------------------
-
-    async def _ask(self, request: Asked, timeout_s: float) -> Answered:
-        body = encode(request)
-        if len(body) > MAX_KEEPER_FRAME_BYTES:
-            limit = MAX_KEEPER_FRAME_BYTES
-            raise Invalid(f"{type(request).__name__} has {len(body)} bytes, more than {limit}")
-        request_id, sent = self._post(body)
-        try:
-            answer = await asyncio.wait_for(sent.answered, timeout_s)
-        except TimeoutError:
-            raise Timeout(
-                f"the keeper has not answered within {format_duration(timeout_s)}; "
-                "it may still happen; see wippy-supervisor why wippy:keeper"
-            ) from None
-        finally:
-            self._forget(request_id)
-        if isinstance(answer, Failure):
-            raise answer.to_error()
-        return answer
-
-    def _post(self, body: bytes) -> tuple[bytes, _Sent]:
-        request_id = os.urandom(keeping.REQUEST_ID_BYTES)
-        sent = _Sent(body, self._loop.time(), self._loop.create_future(), self._resend_s)
-        self._sent[request_id] = sent
-        self._transmit(request_id)
-        return request_id, sent
-
-    def _transmit(self, request_id: bytes) -> None:
-        """Send a request (again), unless no keeper has greeted: then its greeting sends it."""
-        sent = self._sent.get(request_id)
-        if sent is None or self._socket.closed:
-            return
-        if sent.timer is not None:
-            sent.timer.cancel()
-        sent.timer = self._loop.call_later(sent.resend_s, self._transmit_later, request_id)
-        if not self._is_welcome:
-            return
-        try:
-            self._socket.send_multipart([request_id, sent.body], zmq.NOBLOCK)
-        except zmq.Again:
-            return  # the keeper does not read; the timer tries again
-        # Sending may have consumed the descriptor's news of what has come in.
-        self._loop.call_soon(self._drain)
-
-    def _transmit_later(self, request_id: bytes) -> None:
-        sent = self._sent.get(request_id)
-        if sent is not None:
-            # A stopped keeper finds few copies when it goes on.
-            sent.resend_s = min(2 * sent.resend_s, MAX_RESEND_S)
-            self._transmit(request_id)
-
-    def _forget(self, request_id: bytes) -> None:
-        sent = self._sent.pop(request_id, None)
-        if sent is not None and sent.timer is not None:
-            sent.timer.cancel()
 
     # --- batches of facts -------------------------------------------------------------------------
 
     def _send_batch(self) -> None:
-        if self._batch or not self._facts or self._is_pausing or self._socket.closed:
+        if self._batch or not self._facts or self._is_pausing or self._line.is_closed:
             return
         count, body = self._fitting_batch()
         if not count:
@@ -307,7 +221,7 @@ class KeeperClient:
             self._loop.call_soon(self._send_batch)
             return
         self._batch = tuple(self._facts.popleft() for _ in range(count))
-        request_id, sent = self._post(body)
+        request_id, sent = self._line.post(body)
         sent.answered.add_done_callback(lambda done: self._batch_answered(request_id, done))
 
     def _fitting_batch(self) -> tuple[int, bytes]:
@@ -326,7 +240,7 @@ class KeeperClient:
     def _batch_answered(self, request_id: bytes, done: asyncio.Future[Answered]) -> None:
         if done.cancelled() or done.exception() is not None:
             return  # closed
-        self._forget(request_id)
+        self._line.forget(request_id)
         match done.result():
             case Appended():
                 self._failure = ""
@@ -359,54 +273,3 @@ class KeeperClient:
         for settled in self._settled:
             if not settled.done():
                 settled.set_result(True)
-
-    # --- socket -----------------------------------------------------------------------------------
-
-    def _connect(self, run_dir: Path) -> None:
-        self._socket.setsockopt(zmq.PROBE_ROUTER, 1)
-        # A connection keeps nothing for the next one, which we fill ourselves; and libzmq probes
-        # anew only where it makes the pipe anew.
-        self._socket.setsockopt(zmq.IMMEDIATE, 1)
-        self._socket.setsockopt(zmq.RECONNECT_IVL, 20)
-        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
-        self._socket.setsockopt(zmq.LINGER, 0)
-        self._fd = self._socket.FD
-        try:
-            self._socket.connect(f"ipc://{run_dir / keeping.KEEPER_SOCKET}")
-        except zmq.ZMQError as error:
-            raise Invalid(f"{run_dir / keeping.KEEPER_SOCKET}: {error}") from error
-        self._loop.add_reader(self._fd, self._drain)
-        self._loop.call_soon(self._drain)
-
-    def _drain(self) -> None:
-        while not self._socket.closed:
-            try:
-                parts = self._socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            self._take(parts)
-
-    def _take(self, parts: list[bytes]) -> None:
-        try:
-            request_id, body = parts
-            answer = keeping.from_keeper.decode(body)
-        except (ValueError, WippyError):
-            self.bad_frames += 1
-            return
-        if isinstance(answer, Welcome):
-            self._is_welcome = True
-            for unanswered in tuple(self._sent):
-                self._transmit(unanswered)
-            return
-        sent = self._sent.get(request_id)
-        if sent is not None and not sent.answered.done():
-            sent.answered.set_result(answer)
-
-
-def _cancel(sent: _Sent) -> None:
-    if sent.timer is not None:
-        sent.timer.cancel()
-    if not sent.answered.done():
-        sent.answered.set_exception(Cancelled("the connection to the keeper was closed"))
-        sent.answered.exception()  # whoever awaits it still gets it; nobody need

@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -25,12 +24,13 @@ import zmq
 from supervisor.core import keeping
 from supervisor.core.keeping import Answered, AppendHistory, Asked, Backup, Committed, Welcome
 from supervisor.core.registry.access import Asker
+from supervisor.keeper.backups import Backups
 from supervisor.keeper.copies import Copies
 from supervisor.keeper.gate import Gate, Guarded
 from supervisor.keeper.store import Stamped, Store
 from wippy.core.codec import encode
 from wippy.core.registry import REGISTRY_COMMITTED
-from wippy.errors import Failure, Internal, Invalid, Unavailable, WippyError
+from wippy.errors import Failure, Invalid, Unavailable, WippyError
 
 MAX_WAITING = 10_000
 MAX_WAITING_BYTES = 64 * 2**20
@@ -43,7 +43,6 @@ MAX_READ = 256
 MAX_UNKNOWN = 1_000
 """Requests kept while the root is asked who makes them; past it the oldest are forgotten, and sent
 again by who waits for them."""
-MAX_BACKUPS = 16
 CLEAR_INTERVAL_S = 10.0
 """Between two looks for stale readers, where commits go on and nobody has told of a death."""
 
@@ -90,8 +89,7 @@ class KeeperLoop:
         self._work = asyncio.Event()
         self._is_stopping = False
         self._commits = ThreadPoolExecutor(1, "commit")
-        self._copies = ThreadPoolExecutor(1, "backup")
-        self._backups: dict[bytes, asyncio.Task[None]] = {}
+        self._backups = Backups(store, self._send)
         self._cleared_s = time.monotonic()
         self._alarm = ""
         self.bad_frames = 0
@@ -110,10 +108,8 @@ class KeeperLoop:
                 await self._commit(self._take_group())
         finally:
             self._loop.remove_reader(self._socket.FD)
-            for task in self._backups.values():
-                task.cancel()
+            self._backups.close()
             self._commits.shutdown(wait=False)
-            self._copies.shutdown(wait=False)
 
     def stop(self) -> None:
         """Take what has arrived, nothing more, and let `serve` end."""
@@ -171,7 +167,7 @@ class KeeperLoop:
 
     def _enqueue(self, client: bytes, request_id: bytes, request: Asked, size_bytes: int) -> None:
         if isinstance(request, Backup):
-            self._start_backup(client, request_id, request)
+            self._backups.start(client, request_id, request)
         elif self._is_full(size_bytes):
             waiting = len(self._waiting)
             full = Unavailable(f"the keeper is busy: {waiting} requests wait; try again")
@@ -288,34 +284,6 @@ class KeeperLoop:
         if text != self._alarm:
             self._alarm = text
             self._publish("alarm", {"text": text})
-
-    # --- backup -----------------------------------------------------------------------------------
-
-    def _start_backup(self, client: bytes, request_id: bytes, request: Backup) -> None:
-        if request_id in self._backups:
-            return  # sent again while it runs; the answer comes
-        if len(self._backups) >= MAX_BACKUPS:
-            busy = Unavailable(f"{len(self._backups)} backups are already waiting; try again")
-            self._send(client, request_id, Failure.of(busy))
-            return
-        task = self._loop.create_task(self._backup(client, request_id, request))
-        self._backups[request_id] = task
-        task.add_done_callback(lambda _: self._backups.pop(request_id, None))
-
-    async def _backup(self, client: bytes, request_id: bytes, request: Backup) -> None:
-        target = Path(request.path)
-        try:
-            if not target.is_absolute():
-                raise Invalid(f"{request.path!r} is no absolute path")
-            answer: Answered = await self._loop.run_in_executor(
-                self._copies, self._store.backup, request_id, target
-            )
-        except WippyError as error:
-            answer = Failure.of(error)
-        except Exception as error:  # noqa: BLE001 - the boundary of a task; logged
-            _log.exception("a backup failed")
-            answer = Failure.of(Internal(f"backup: {type(error).__name__}: {error}"))
-        self._send(client, request_id, answer)
 
     # --- out --------------------------------------------------------------------------------------
 
