@@ -123,7 +123,7 @@ class Directory:
         self._rows.write_directory({host_key(id): encode_row(address) if workers else None})
 
     def put_promised(self, id: str, workers: tuple[tuple[str, int, int], ...]) -> None:
-        """Say which workers a pool that has none is about to have."""
+        """Say which workers a pool is about to have."""
         address = HostAddress(workers)
         if self._promised.get(id, HostAddress(())) == address:
             return

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from wippy.core import framing, payload, wire
 from wippy.core.ids import Pid, socket_name
 from wippy.core.messages import FromProcess
+from wippy.runtime.barrier import BARRIER
 from wippy.runtime.context import EventChannel
 from wippy.runtime.directory import Directory
 from wippy.runtime.inbox import Inbox
 from wippy.runtime.local import LocalActor
-from wippy.runtime.plane import BARRIER, Plane
+from wippy.runtime.plane import Plane
 from wippy.runtime.sockets import PullSocket, PushSocket, endpoint
 
 SLOT, GENERATION, DEADLINE_S = "app:me", 3, 30.0

@@ -9,7 +9,7 @@ names can be reached: put at READY, removed before anybody is told of the end.
 | `name:<registered name>` | `Address` |
 | `known:<entry id>` of a service that was READY once, so may come back | `Address`, the last |
 | `host:<entry id>` of a pool | `HostAddress`: its workers that take actors |
-| `promised:<entry id>` of a pool without any | `HostAddress`: workers that are to come |
+| `promised:<entry id>` of a pool | `HostAddress`: workers that are to come |
 | `group:<name>`, a NUL, `<slot>.<generation>/<actor>` | how many times that actor is a member |
 | `observers` | `Observers`: who wants what is published |
 """

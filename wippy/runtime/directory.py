@@ -77,7 +77,7 @@ class Directory:
         return self._row(host_key(entry_id), decode_host)
 
     def promised(self, entry_id: str) -> HostAddress | None:
-        """Return the workers that a pool which has none is about to have, or None."""
+        """Return the workers that a pool is about to have, or None."""
         return self._row(promised_key(entry_id), decode_host)
 
     def members(self, group: str) -> dict[str, int]:

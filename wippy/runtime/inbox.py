@@ -78,7 +78,7 @@ class Inbox:
                     await wait_for_delivery(box)
                     turn_ends_s = _monotonic() + TURN_S
                     continue
-                self._plane.taken(self._local, run)
+                self._plane.receiving.taken(self._local, run)
             topic, sender, reference = run.topic, run.sender, run.reference
             for payload in islice(run.rest, MESSAGES_A_LOOK):
                 yield Message(topic, payload, sender, reference)
@@ -143,12 +143,12 @@ class Inbox:
         run = take(self.box)
         if run is None:
             return False
-        self._plane.taken(self._local, run)
+        self._plane.receiving.taken(self._local, run)
         return True
 
     def _take_in_thread(self) -> bool:
         run = take(self.box)
         if run is None:
             return False
-        self._plane.loop.call_soon_threadsafe(self._plane.taken, self._local, run)
+        self._plane.loop.call_soon_threadsafe(self._plane.receiving.taken, self._local, run)
         return True

@@ -168,7 +168,7 @@ class Membership:
         plane = self._plane
         local = plane.actors.get(target)
         if local is None:
-            plane.undeliverable(peer, target, 1, item.cost)
+            plane.receiving.undeliverable(peer, target, 1, item.cost)
             return
         try:
             value = payload.decode(item.data)
@@ -180,9 +180,9 @@ class Membership:
             plane.dead_letters["window ignored"] += 1
             return
         if local.mailbox.changes:
-            plane.tell_windows(local)
+            plane.receiving.tell_windows(local)
         plane.received += 1
-        plane.wake(box)
+        plane.receiving.wake(box)
 
     # --- monitors ---------------------------------------------------------------------------------
 

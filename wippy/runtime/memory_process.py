@@ -18,8 +18,8 @@ from wippy.runtime.control import Control, Handler
 from wippy.runtime.directory import Directory
 from wippy.runtime.local import LocalActor
 from wippy.runtime.peer import Peer, Transport
-from wippy.runtime.plane import BARRIER, Plane
-from wippy.runtime.sockets import PullSocket
+from wippy.runtime.plane import Plane
+from wippy.runtime.sockets import Loopback, PullSocket
 from wippy.runtime.worker import Worker
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ class _MemoryPlane(Plane):
             is_known=node.is_known,
             name=node.holder,
             host=node.host,
+            promised=node.promised,
             members=node.groups.members,
             observers=node.observers.row,
         )
@@ -143,9 +144,9 @@ class _MemoryPlane(Plane):
         self.watch(peer)
         return _Way(self._memory, peer.slot)
 
-    def _barrier(self) -> None:
+    def _connect_to_self(self) -> Transport:
         # Nothing is ever on its way here but calls of the loop, which keep their order.
-        self.loop.call_soon(self.take, BARRIER)
+        return Loopback(self.loop, self.take, self._variables)
 
 
 class _Way:

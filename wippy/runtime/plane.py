@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any, Protocol, TypeVar
 
 import zmq
 
-from wippy.core import framing, ids, wire
-from wippy.core.directory import name_key
+from wippy.core import framing, wire
 from wippy.core.ids import Pid
-from wippy.core.mailbox import Box, Delivery
 from wippy.core.messages import (
     AllLeft,
     FromProcess,
@@ -38,9 +36,10 @@ from wippy.core.messages import (
 )
 from wippy.core.reasons import ExitReason, NoProcess
 from wippy.core.wire import Frame
-from wippy.errors import Failure, Invalid, Unavailable
+from wippy.errors import Invalid
 from wippy.runtime import guard
 from wippy.runtime.admission import Admission
+from wippy.runtime.barrier import BARRIER, Barrier
 from wippy.runtime.bonds import Bonds
 from wippy.runtime.bus import Bus
 from wippy.runtime.calling import Calling
@@ -52,6 +51,7 @@ from wippy.runtime.membership import Membership
 from wippy.runtime.peer import Outlet, Peer, Transport
 from wippy.runtime.post import Post
 from wippy.runtime.promised import Promised
+from wippy.runtime.receiving import Receiving
 from wippy.runtime.resting import selector_of
 from wippy.runtime.sockets import LINGER_MS, Loopback, PullSocket, PushSocket, endpoint
 from wippy.runtime.spawning import Spawner
@@ -62,10 +62,6 @@ REMEMBERED_GONE = 4096
 """Processes known to be gone, so that late frames of theirs are dropped."""
 PRUNE_ACCOUNTS = 10_000
 """Accounts and outlets kept; past it those that nobody uses are forgotten."""
-BARRIER = b"barrier"
-"""No frame: a process sends it to itself. One that sends it to another changes nothing there."""
-ROUNDS = 2
-BARRIER_TIMEOUT_S = 1.0
 
 
 class RootPort(Protocol):
@@ -114,6 +110,8 @@ class Plane:
         admission: What others spawn here.
         groups: The process groups.
         bus: The observation bus.
+        receiving: Takes what comes in.
+        connections: To other processes.
     """
 
     def __init__(
@@ -144,15 +142,13 @@ class Plane:
         self._message_dir = message_dir
         self._peers: dict[tuple[str, int], Peer] = {}
         self._gone: dict[tuple[str, int], None] = {}
-        self._connections = Connections(loop, self._push)
+        self.connections = Connections(loop, self._push)
         self._dirty: list[Peer] = []
         self._is_flush_due = False
         self._woken = 0
-        self._wakers: deque[Callable[[], None]] = deque()
-        self._ending: list[tuple[Gone, int]] = []
-        self._barrier_socket: PushSocket | None = None
-        self._barrier_timer: asyncio.TimerHandle | None = None
+        self._barrier = Barrier(self, self._connect_to_self)
         self.names: dict[str, str] = {}
+        self.receiving = Receiving(self)
         self.bonds = Bonds(self)
         self.post = Post(self, directory)
         self.spawner = Spawner(self, self.post, Promised(self, directory))
@@ -162,15 +158,8 @@ class Plane:
         self.groups = Membership(self)
         self.bus = Bus(self)
         self._handlers: dict[type, Callable[[Peer, wire.Item], None]] = {
-            wire.Run: self._run,
-            wire.Credit: self._credit,
-            wire.Call: self._call,
-            wire.SpawnActor: self._spawn,
-            wire.Invoke: self._invoke,
-            wire.Probe: self._probe,
-            wire.Probed: self._probed,
             wire.Returned: self.calling.returned,
-            wire.CancelCall: self._cancel_call,
+            **self.receiving.handlers,
             **self.bonds.handlers,
             **self.groups.handlers,
             **self.bus.handlers,
@@ -228,7 +217,7 @@ class Plane:
         if peer is self.own:
             return Loopback(self.loop, self._take_own, self._variables)
         self.watch(peer)
-        return self._connections.connect(peer)
+        return self.connections.connect(peer)
 
     def kept(self, peer: Peer) -> None:
         """A process that was promised is there: say what has waited for it."""
@@ -242,17 +231,15 @@ class Plane:
         """A process that was promised has not come: it ends before it was there. It may be promised
         again, so it is not remembered as gone."""
         peer.is_promised = False
-        self._bury(Gone(peer.slot, peer.generation, reason))
+        self.bury(Gone(peer.slot, peer.generation, reason))
         self._gone.pop((peer.slot, peer.generation), None)
+
+    def _connect_to_self(self) -> Transport:
+        own = endpoint(self._message_dir, self.slot, self.generation)
+        return PushSocket(self._context, own)
 
     def _push(self, peer: Peer) -> Transport:
         return PushSocket(self._context, endpoint(self._message_dir, peer.slot, peer.generation))
-
-    def _probe(self, peer: Peer, _item: wire.Item) -> None:
-        peer.say(wire.Probed())
-
-    def _probed(self, peer: Peer, _item: wire.Item) -> None:
-        self._connections.answered(peer)
 
     # --- sending ----------------------------------------------------------------------------------
 
@@ -293,7 +280,7 @@ class Plane:
     def _taken_in(self) -> None:
         """Frames have been read: what the actors that they woke say is sent right behind their
         steps, without another turn of the loop for it."""
-        wakers = self._wakers
+        wakers = self.receiving.wakers
         if not wakers:
             return
         is_flush_due, self._is_flush_due = self._is_flush_due, True
@@ -327,7 +314,7 @@ class Plane:
     def take(self, data: bytes) -> None:
         """Take a frame: from another process, or from this one."""
         if data == BARRIER:
-            self._passed_barrier()
+            self._barrier.passed()
             return
         try:
             frame = framing.decode(data)
@@ -360,123 +347,6 @@ class Plane:
         for item in frame.items:
             self.dead_letters[reason] += len(item.payloads) if isinstance(item, wire.Run) else 1
 
-    def _run(self, peer: Peer, item: wire.Item) -> None:
-        assert isinstance(item, wire.Run)
-        actor = self.actors.get(item.target)
-        count = len(item.payloads)
-        if actor is None:
-            self.undeliverable(peer, item.target, count, item.cost)
-            return
-        delivery = Delivery(
-            item.topic, f"{peer.prefix}{item.sender}", item.payloads, item.cost, peer
-        )
-        box = actor.mailbox.put(delivery)
-        if box is None:
-            self.dead_letters["window ignored"] += count
-            return
-        if actor.mailbox.changes:
-            self.tell_windows(actor)
-        self.received += count
-        if box.wakers:
-            self.wake(box)
-
-    def _call(self, peer: Peer, item: wire.Item) -> None:
-        assert isinstance(item, wire.Call)
-        actor = self.actors.get(item.target)
-        if actor is None:
-            self.undeliverable(peer, item.target, 1, item.cost)
-            peer.say(wire.Ended(item.sender, item.target, item.reference, NoProcess()))
-            return
-        delivery = Delivery(
-            item.topic,
-            f"{peer.prefix}{item.sender}",
-            [item.payload],
-            item.cost,
-            peer,
-            item.reference,
-        )
-        box = actor.mailbox.put(delivery)
-        if box is None:
-            self.dead_letters["window ignored"] += 1
-            return
-        if actor.mailbox.changes:
-            self.tell_windows(actor)
-        self.received += 1
-        actor.note_call(peer, item.reference, item.sender)
-        self.wake(box)
-
-    def wake(self, box: Box) -> None:
-        """Wake all who wait for `box`."""
-        # One by one: a thread may add itself to the list at the same moment.
-        while box.wakers:
-            self._wakers.append(box.wakers.pop(0))
-
-    def undeliverable(self, peer: Peer, target: int, count: int, cost: int) -> None:
-        """There is no such actor: count it, give the credit back, and say so."""
-        self.dead_letters["no such actor"] += count
-        peer.say(wire.Credit(target, cost))
-        peer.say(wire.Ended(wire.WORKER, target, 0, NoProcess()))
-
-    def taken(self, local: LocalActor, delivery: Delivery) -> None:
-        """`local` has taken a delivery: its sender gets the credit back, some at a time."""
-        units = local.mailbox.taken(delivery)
-        if units:
-            peer = delivery.origin
-            assert isinstance(peer, Peer)
-            peer.say(wire.Credit(local.number, units))
-
-    def tell_windows(self, actor: LocalActor) -> None:
-        """Tell the senders to an actor by how much their windows have changed."""
-        changes, actor.mailbox.changes = actor.mailbox.changes, ()
-        for peer, units in changes:
-            assert isinstance(peer, Peer)
-            peer.say(wire.Credit(actor.number, units))
-
-    def _credit(self, peer: Peer, item: wire.Item) -> None:
-        assert isinstance(item, wire.Credit)
-        account = peer.accounts.get(item.target)
-        if account is None:
-            return
-        account.credit = min(account.credit + item.units, wire.WINDOW_UNITS)
-        if account.waiters and account.credit > 0:
-            account.wake()
-
-    def _spawn(self, peer: Peer, item: wire.Item) -> None:
-        assert isinstance(item, wire.SpawnActor)
-        self.watch(peer)
-        try:
-            ids.split_id(item.process)
-            if item.name:
-                name_key(item.name)
-        except Invalid:
-            self.dead_letters["malformed"] += 1  # who spawns has checked both
-            return
-        if not self.admission.admit(peer, item.cost):
-            self._refuse_spawn(peer, item, "window ignored")
-        elif self.on_spawn is None or item.actor in self.actors:
-            self.admission.begun(peer, item.cost)
-            self._refuse_spawn(peer, item, "no host")
-        else:
-            self.on_spawn(peer, item)
-
-    def _refuse_spawn(self, peer: Peer, item: wire.SpawnActor, reason: str) -> None:
-        self.dead_letters[reason] += 1
-        peer.say(wire.Ended(item.parent, item.actor, wire.CHILD, NoProcess()))
-
-    def _invoke(self, peer: Peer, item: wire.Item) -> None:
-        assert isinstance(item, wire.Invoke)
-        if self.serving is None:
-            self.dead_letters["no host"] += 1
-            why = Failure("unavailable", f"{self.slot} is no worker of a pool")
-            peer.say(wire.Returned(item.reference, error=why, is_refused=True))
-        else:
-            self.serving.invoke(peer, item)
-
-    def _cancel_call(self, peer: Peer, item: wire.Item) -> None:
-        assert isinstance(item, wire.CancelCall)
-        if self.serving is not None:
-            self.serving.cancel(peer, item)
-
     def waiting(self) -> int:
         """Return how many messages wait in the mailboxes here."""
         return sum(local.mailbox.waiting for local in self.actors.values())
@@ -487,7 +357,7 @@ class Plane:
         """Take a frame from the root; False if it is not for the plane."""
         match message:
             case Gone():
-                self.gone(message)
+                self._barrier.gone(message)
             case NameFreed(name):
                 self.bonds.name_freed(name)
             case NameTaken(name, pid):
@@ -523,51 +393,8 @@ class Plane:
         """An actor lives here from now on."""
         self.actors[local.number] = local
 
-    def gone(self, message: Gone) -> None:
-        """The root says that a process has ended.
-
-        What it had sent before that comes first: it lies in the kernel, or in ZeroMQ's hands. A
-        frame to ourselves through the same socket comes back when ZeroMQ's thread has been round;
-        a second one, when it has taken all that was readable then.
-        """
-        self._ending.append((message, ROUNDS))
-        self._barrier()
-
-    def _barrier(self) -> None:
-        if self._barrier_timer is None:
-            # Whoever has removed our socket's file must not keep an end from being told.
-            self._barrier_timer = self.loop.call_later(BARRIER_TIMEOUT_S, self._bury_all)
-        if self._barrier_socket is None:
-            own = endpoint(self._message_dir, self.slot, self.generation)
-            try:
-                self._barrier_socket = PushSocket(self._context, own)
-            except Unavailable:
-                return  # no descriptor is left: the timer tells of the end, a second later
-        self._barrier_socket.send(BARRIER)
-
-    def _passed_barrier(self) -> None:
-        ending, self._ending = self._ending, []
-        for message, rounds in ending:
-            if rounds > 1:
-                self._ending.append((message, rounds - 1))
-                self._barrier()
-            else:
-                self._bury(message)
-        if not self._ending:
-            self._end_barrier()
-
-    def _bury_all(self) -> None:
-        ending, self._ending = self._ending, []
-        self._end_barrier()
-        for message, _ in ending:
-            self._bury(message)
-
-    def _end_barrier(self) -> None:
-        if self._barrier_timer is not None:
-            self._barrier_timer.cancel()
-            self._barrier_timer = None
-
-    def _bury(self, message: Gone) -> None:
+    def bury(self, message: Gone) -> None:
+        """A process has ended, and all that it had sent has come: tell who wants to know."""
         key = (message.slot, message.generation)
         reason: ExitReason = NoProcess() if message.noproc else message.reason
         self._gone[key] = None
@@ -577,7 +404,7 @@ class Plane:
         if peer is None:
             return
         peer.bury()
-        self._connections.gone(peer)
+        self.connections.gone(peer)
         for local in list(self.actors.values()):
             local.mailbox.forget(peer)
         self.bonds.process_ended(peer, reason)
@@ -596,10 +423,8 @@ class Plane:
     def close(self) -> None:
         """Send what was said and close all sockets: LINGER bounds how long that may take."""
         self.flush()
-        self._connections.close()
-        self._end_barrier()
-        if self._barrier_socket is not None:
-            self._barrier_socket.close(linger_ms=0)
+        self.connections.close()
+        self._barrier.close()
         for peer in self._peers.values():
             peer.disconnect(linger_ms=LINGER_MS)
         self._pull.close()

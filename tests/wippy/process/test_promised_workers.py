@@ -82,3 +82,18 @@ def test_a_worker_that_was_given_up_may_still_come(world: ActorsWorld) -> None:
     world.put_host("app:pool", ("app:pool#1", 1, 0))
     world.start_actor("app:poke", POKE)
     world.wait_line("app:driver", "[['a', 0], ['a', 1], ['a', 2]] True")
+
+
+def test_who_was_promised_the_slower_of_two_workers_waits_for_that_one(world: ActorsWorld) -> None:
+    world.define("app:echo", ECHO)
+    world.promise_host("app:pool", ("app:pool#1", 1, 0), ("app:pool#2", 1, 0))
+    world.start_actor("app:driver", DRIVER)
+    world.wait_line("app:driver", "spawned test/app:pool#1.1")
+    world.start_worker("app:pool", 2)
+    world.put_host("app:pool", ("app:pool#2", 1, 0))
+    world.promise_host("app:pool", ("app:pool#1", 1, 0))
+    world.start_worker("app:pool", 1)
+    world.put_host("app:pool", ("app:pool#1", 1, 0), ("app:pool#2", 1, 0))
+    world.promise_host("app:pool")
+    for_driver = world.wait_line("app:driver", "[['a', 0], ['a', 1], ['a', 2]] True")
+    assert "ended StartFailed" not in for_driver
