@@ -211,6 +211,14 @@ def test_code_that_is_no_python_or_has_no_such_function_never_gets_in(keeper: Ke
     assert "app:code takes 0 arguments" in keeper.refused(arguments)
 
 
+def test_modules_are_found_beside_a_configuration_that_is_one_file(keeper: Keeper) -> None:
+    (keeper.config / "beside.py").write_text("async def main(): ...\n")
+    read = load(keeper.config / "app.yaml", environ={})
+    keeper.ask(LoadRegistry(docs=tuple(read.docs.values()), origin=read.source))
+    done = keeper.change(create("app:m", "process.py", module="beside", method="main"))
+    assert isinstance(done, Committed), done
+
+
 def test_the_text_of_a_source_file_is_read_when_its_entry_is_changed(keeper: Keeper) -> None:
     (keeper.config / "new.py").write_text("async def run(): ...\n")
     source = f"file://{keeper.config}/new.py"
