@@ -1,13 +1,8 @@
 """Which workers a pool is about to have.
 
 A spawn names its actor at once, and so the worker it will live in: slot and generation. The
-<<<<<<< HEAD
 directory says which ones are to come; who spawns into a pool that has none yet holds what it has to
 say until they are there, or are not to come (`wippy.runtime.promised`).
-=======
-directory says which workers are to come; who spawns into a pool that has none yet holds what it has
-to say until they are there, or are not to come (`wippy.runtime.promised`).
->>>>>>> 6e9f303 (tmp)
 """
 
 from __future__ import annotations
@@ -66,10 +61,6 @@ class Promises:
         # Also when others are there by now: something may have been said to these before.
         workers = [it for it in root.tree.forest.children_of(pool) if it.state in COMING]
         if workers or root.pools.workers(host):
-<<<<<<< HEAD
-=======
-            # Also beside one that is there: who was promised the slower one still waits for it.
->>>>>>> 6e9f303 (tmp)
             return tuple((it.id, it.generation + (not it.is_living), 0) for it in workers)
         # It grows by the first one, which `WantWorker` asks for.
         first = worker_slot(host, pool.supervision.last_number + 1)
