@@ -58,7 +58,8 @@ def test_async_tests_with_a_world_run_and_may_fail(tmp_path: Path) -> None:
     done = subprocess.run(
         [*command, "-p", "no:cacheprovider", "-p", "no:xdist"],
         cwd=tmp_path,
-        env={**clean, "PYTHONPATH": str(REPOSITORY)},
+        # By name, also where the entry point is installed: it may be that of another tree.
+        env={**clean, "PYTHONPATH": str(REPOSITORY), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,
