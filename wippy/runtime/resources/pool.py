@@ -228,8 +228,12 @@ class Pool:
         try:
             async with asyncio.timeout(plan.description.pooling.connect_timeout_s):
                 is_alive = await self._ask(plan.calls, self._connections[number])
-        except Exception:  # noqa: BLE001  # whatever it says, it does not answer: another is opened
+        except Exception:  # noqa: BLE001  # the boundary to the driver: another one is opened
             is_alive = False
+            text = hide_secrets(traceback.format_exc(), _secrets(plan))
+            complain(
+                f"{self.entry_id}: a connection gives no sign of life, and is replaced:\n{text}"
+            )
         self._perform(self._lending.checked(number, self._loop.time(), is_alive=is_alive))
 
     async def _ask(self, calls: Calls, connection: Any) -> bool:
