@@ -118,10 +118,12 @@ class Acquisition:
         try:
             finish = lease.calls.finish
             is_reusable = finish is None or bool(await finish(lease.connection, kind is None))
-        except Exception:
-            # Where the block raised, its error says more: the connection was lost, mostly.
-            if kind is None:
+        except Exception as failed:
+            if error is None:
                 raise
+            # The block's error says more (the connection was lost, mostly), so it is the one that
+            # is raised. By its type alone: a driver's text may hold a password.
+            error.add_note(f"{self._entry_id} could not be rolled back: {type(failed).__name__}")
         finally:
             here.give_back(self._entry_id, Face.AWAITED, lease, is_good=is_reusable)
 
